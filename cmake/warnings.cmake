@@ -1,0 +1,24 @@
+# Warnings, hardening and sanitizers, in one interface target that every other one links privately.
+add_library(sf_options INTERFACE)
+target_compile_options(sf_options INTERFACE
+  -Wall -Wextra -Wpedantic -Werror -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor
+  -Wold-style-cast -Wcast-align -Woverloaded-virtual -Wnull-dereference -Wdouble-promotion
+  -Wformat=2 -Wimplicit-fallthrough -Wunused -Wextra-semi
+  -fstack-protector-strong -fno-strict-aliasing -ffunction-sections -fdata-sections)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(sf_options INTERFACE -Wduplicated-cond -Wduplicated-branches -Wlogical-op -Wuseless-cast)
+  if(SF_SANITIZE)
+    # g++ 12 sees null dereferences that are not there once the sanitizers have instrumented the code.
+    target_compile_options(sf_options INTERFACE -Wno-null-dereference)
+  endif()
+endif()
+target_link_options(sf_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(SF_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+else()
+  add_compile_definitions($<$<CONFIG:Release>:_FORTIFY_SOURCE=2>)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
