@@ -1,0 +1,68 @@
+// Builds and sends packets to the guest: the one place where an Ethernet and an IP header of either version are put
+// before a transport header, where offloads are asked for, and where a datagram above the MTU is fragmented.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/address.hh"
+#include "link/link.hh"
+#include "wire/ethernet.hh"
+#include "wire/icmp.hh"
+#include "wire/ip.hh"
+#include "wire/tcp.hh"
+
+namespace sf::link {
+
+// What has gone to the guest, and what the device did not take.
+struct ToGuestCounters {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t dropped = 0;
+};
+
+class ToGuest {
+ public:
+  ToGuest(Link& link, MacAddress gateway_mac, std::uint32_t mtu)
+      : link_(link), features_(link.features()), gateway_mac_(gateway_mac), mtu_(mtu) {}
+
+  // One TCP segment, or a super-frame of `gso_size`-byte segments where the payload is larger than gso_size. Ports,
+  // sequence and so on are `header`'s; its payload view is not looked at. At most Link::kMaxParts - 1 payload pieces;
+  // header and payload together at most 65,535 bytes of IP.
+  [[nodiscard]] Status send_tcp(const MacAddress& to, const wire::IpHeader& ip, const wire::TcpSegment& header,
+                                std::span<const Bytes> payload, std::uint16_t gso_size);
+
+  // One UDP datagram, fragmented where it is above the MTU; or, where segment_size is not 0 and the payload is larger
+  // than it, as many datagrams of segment_size bytes (the last may be shorter), in one super-frame where the link has UDP GSO.
+  [[nodiscard]] Status send_udp(const MacAddress& to, const wire::IpHeader& ip, std::uint16_t source_port,
+                                std::uint16_t destination_port, Bytes payload, std::uint16_t segment_size = 0);
+
+  // Any upper-layer packet, ready but for its IP header (ICMP with its checksum); fragmented where it is above the MTU.
+  [[nodiscard]] Status send_ip(const MacAddress& to, const wire::IpHeader& ip, Bytes packet);
+
+  // An ICMP error about `quoted` (the offending packet from its IP header on), from `from` to the packet's source.
+  // Nothing is sent about ICMP errors, fragments other than the first, and multicast (RFC 1122 section 3.2.2.1);
+  // rate-limited by the caller. `mtu` is for IcmpError::packet_too_big.
+  Status send_icmp_error(const MacAddress& to, const Address& from, const wire::IpPacket& quoted,
+                         wire::IcmpError error, std::uint32_t mtu = 0);
+
+  // A whole frame but for its Ethernet header (ARP).
+  [[nodiscard]] Status send_frame(const MacAddress& to, wire::EtherType type, Bytes body);
+
+  [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
+  [[nodiscard]] const ToGuestCounters& counters() const { return counters_; }
+
+ private:
+  Status send_parts(std::span<const Bytes> parts, const wire::Offload& offload);
+  Status send_fragments(const MacAddress& to, const wire::IpHeader& ip, std::span<const Bytes> parts);
+  void emit_ethernet(Writer& out, const MacAddress& to, bool v4) const;
+
+  Link& link_;
+  Features features_;
+  MacAddress gateway_mac_;
+  std::uint32_t mtu_;
+  std::uint32_t next_id_ = 1;  // IPv4 and fragment identification
+  ToGuestCounters counters_;
+};
+
+}  // namespace sf::link
