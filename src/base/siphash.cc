@@ -41,7 +41,7 @@ std::uint64_t siphash(const SipKey& key, Bytes data) {
           key.k1 ^ 0x7465646279746573U};
   const std::size_t whole = data.size() / 8 * 8;
   for (std::size_t at = 0; at < whole; at += 8) s.absorb(load_le64(data.data() + at));
-  std::uint64_t last = static_cast<std::uint64_t>(data.size()) << 56;
+  std::uint64_t last = std::uint64_t{data.size()} << 56;
   for (std::size_t at = whole; at < data.size(); ++at) {
     last |= static_cast<std::uint64_t>(data[at]) << (8 * (at - whole));
   }
