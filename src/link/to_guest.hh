@@ -1,5 +1,6 @@
-// Builds and sends packets to the guest: the one place where an Ethernet and an IP header of either version are put
-// before a transport header, where offloads are asked for, and where a datagram above the MTU is fragmented.
+// Builds and sends packets to the guest: the one place where an Ethernet and an IP header of either version
+// are put before a transport header, where offloads are asked for, and where a datagram above the MTU is
+// fragmented.
 #pragma once
 
 #include <cstdint>
@@ -26,23 +27,27 @@ class ToGuest {
   ToGuest(Link& link, MacAddress gateway_mac, std::uint32_t mtu)
       : link_(link), features_(link.features()), gateway_mac_(gateway_mac), mtu_(mtu) {}
 
-  // One TCP segment, or a super-frame of `gso_size`-byte segments where the payload is larger than gso_size. Ports,
-  // sequence and so on are `header`'s; its payload view is not looked at. At most Link::kMaxParts - 1 payload pieces;
-  // header and payload together at most 65,535 bytes of IP.
-  [[nodiscard]] Status send_tcp(const MacAddress& to, const wire::IpHeader& ip, const wire::TcpSegment& header,
-                                std::span<const Bytes> payload, std::uint16_t gso_size);
+  // One TCP segment, or a super-frame of `gso_size`-byte segments where the payload is larger than gso_size.
+  // Ports, sequence and so on are `header`'s; its payload view is not looked at. At most Link::kMaxParts - 1
+  // payload pieces; header and payload together at most 65,535 bytes of IP.
+  [[nodiscard]] Status send_tcp(const MacAddress& to, const wire::IpHeader& ip,
+                                const wire::TcpSegment& header, std::span<const Bytes> payload,
+                                std::uint16_t gso_size);
 
-  // One UDP datagram, fragmented where it is above the MTU; or, where segment_size is not 0 and the payload is larger
-  // than it, as many datagrams of segment_size bytes (the last may be shorter), in one super-frame where the link has UDP GSO.
+  // One UDP datagram, fragmented where it is above the MTU; or, where segment_size is not 0 and the payload
+  // is larger than it, as many datagrams of segment_size bytes (the last may be shorter), in one super-frame
+  // where the link has UDP GSO.
   [[nodiscard]] Status send_udp(const MacAddress& to, const wire::IpHeader& ip, std::uint16_t source_port,
-                                std::uint16_t destination_port, Bytes payload, std::uint16_t segment_size = 0);
+                                std::uint16_t destination_port, Bytes payload,
+                                std::uint16_t segment_size = 0);
 
-  // Any upper-layer packet, ready but for its IP header (ICMP with its checksum); fragmented where it is above the MTU.
+  // Any upper-layer packet, ready but for its IP header (ICMP with its checksum); fragmented where it is
+  // above the MTU.
   [[nodiscard]] Status send_ip(const MacAddress& to, const wire::IpHeader& ip, Bytes packet);
 
-  // An ICMP error about `quoted` (the offending packet from its IP header on), from `from` to the packet's source.
-  // Nothing is sent about ICMP errors, fragments other than the first, and multicast (RFC 1122 section 3.2.2.1);
-  // rate-limited by the caller. `mtu` is for IcmpError::packet_too_big.
+  // An ICMP error about `quoted` (the offending packet from its IP header on), from `from` to the packet's
+  // source. Nothing is sent about ICMP errors, fragments other than the first, and multicast (RFC 1122
+  // section 3.2.2.1); rate-limited by the caller. `mtu` is for IcmpError::packet_too_big.
   Status send_icmp_error(const MacAddress& to, const Address& from, const wire::IpPacket& quoted,
                          wire::IcmpError error, std::uint32_t mtu = 0);
 
@@ -53,9 +58,19 @@ class ToGuest {
   [[nodiscard]] const ToGuestCounters& counters() const { return counters_; }
 
  private:
-  Status send_parts(std::span<const Bytes> parts, const wire::Offload& offload);
+  // A transport header, where its checksum stands in it, and what follows it.
+  struct Transport;
+
+  Status send_transport(const MacAddress& to, const wire::IpHeader& ip, const Transport& transport,
+                        std::span<const Bytes> payload, wire::GsoType gso, std::uint16_t gso_size);
+  Status send_datagram(const MacAddress& to, const wire::IpHeader& ip, std::uint16_t source_port,
+                       std::uint16_t destination_port, Bytes payload, std::uint16_t gso_size);
   Status send_fragments(const MacAddress& to, const wire::IpHeader& ip, std::span<const Bytes> parts);
-  void emit_ethernet(Writer& out, const MacAddress& to, bool v4) const;
+  Status send_parts(std::span<const Bytes> parts, const wire::Offload& offload);
+  Status count_dropped();
+  void emit_ethernet(Writer& out, const MacAddress& to, wire::EtherType type) const;
+  // `ip` with an identification of its own where it needs one.
+  [[nodiscard]] wire::IpHeader identified(const wire::IpHeader& ip);
 
   Link& link_;
   Features features_;
