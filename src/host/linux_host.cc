@@ -1,0 +1,68 @@
+#include "host/linux_host.hh"
+
+#include <sys/socket.h>
+
+#include "host/linux_address.hh"
+#include "host/linux_errors.hh"
+
+namespace sf::host {
+
+LinuxHost::LinuxHost(EventLoop& loop, HostOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      resolv_conf_(options_.resolv_conf_path, options_.dns_override) {}
+
+LinuxHost::~LinuxHost() = default;
+
+tl::expected<SocketId, HostError> LinuxHost::adopt(UniqueFd fd, Kind kind, bool v4, Token token) {
+  if (const int error = loop_.add_socket(fd.get(), token); error != 0) {
+    return tl::unexpected(host_error_from(error));
+  }
+  if (free_.empty()) {
+    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const std::uint32_t index = free_.back();
+  free_.pop_back();
+  Slot slot;
+  slot.fd = std::move(fd);
+  slot.kind = kind;
+  slot.v4 = v4;
+  slots_[index] = std::move(slot);
+  return SocketId{index};
+}
+
+LinuxHost::Slot* LinuxHost::find(SocketId socket) {
+  const auto index = static_cast<std::size_t>(socket);
+  return index < slots_.size() && slots_[index].fd ? &slots_[index] : nullptr;
+}
+
+const LinuxHost::Slot* LinuxHost::find(SocketId socket) const {
+  const auto index = static_cast<std::size_t>(socket);
+  return index < slots_.size() && slots_[index].fd ? &slots_[index] : nullptr;
+}
+
+int LinuxHost::fd_of(SocketId socket) const {
+  const Slot* slot = find(socket);
+  return slot != nullptr ? slot->fd.get() : -1;
+}
+
+void LinuxHost::close(SocketId socket) {
+  Slot* slot = find(socket);
+  if (slot == nullptr) return;
+  slot->fd.reset();  // leaves the epoll set with it: no other descriptor refers to the socket
+  free_.push_back(static_cast<std::uint32_t>(socket));
+}
+
+const Resolvers& LinuxHost::resolvers(Time now) {
+  return options_.dns ? resolv_conf_.get(now) : no_resolvers_;
+}
+
+Endpoint LinuxHost::local_endpoint(SocketId socket) const {
+  sockaddr_in6 address{};
+  socklen_t size = sizeof(address);
+  if (::getsockname(fd_of(socket), reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return endpoint_from(&address, size);
+}
+
+}  // namespace sf::host

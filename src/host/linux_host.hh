@@ -1,0 +1,102 @@
+// The Host of a Linux machine: ordinary, unprivileged sockets on an EventLoop.
+//
+// Files by role: linux_host.cc what all sockets share, linux_stream.cc TCP, linux_datagram.cc sending UDP and
+// pings, linux_datagram_receiver.cc receiving them and their errors, linux_resolvers.cc resolv.conf,
+// linux_errors.cc errno.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hh"
+#include "base/unique_fd.hh"
+#include "host/event_loop.hh"
+#include "host/host.hh"
+#include "host/linux_datagram_receiver.hh"
+#include "host/linux_resolvers.hh"
+
+namespace sf::host {
+
+struct HostOptions {
+  // Source addresses and interface of everything that leaves for other machines. What goes to the host's own
+  // loopback is left alone, or a name server on 127.0.0.53 could not be reached.
+  std::optional<Address> outbound4;
+  std::optional<Address> outbound6;
+  std::string outbound_interface;
+  std::vector<Endpoint> dns_override;  // instead of resolv.conf's servers
+  bool dns = true;                     // false: resolvers() is always empty
+  std::string resolv_conf_path = "/etc/resolv.conf";
+};
+
+class LinuxHost final : public Host {
+ public:
+  // `loop` outlives the host.
+  LinuxHost(EventLoop& loop, HostOptions options);
+  ~LinuxHost() override;
+
+  [[nodiscard]] tl::expected<SocketId, HostError> connect_stream(const Endpoint& to, Token token) override;
+  [[nodiscard]] HostError finish_connect(SocketId socket) override;
+  [[nodiscard]] IoResult send(SocketId socket, std::span<const Bytes> pieces) override;
+  [[nodiscard]] IoResult receive(SocketId socket, MutBytes into) override;
+  void shutdown_send(SocketId socket) override;
+  void abort(SocketId socket) override;
+
+  [[nodiscard]] tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool v4,
+                                                                Token token) override;
+  // A would_block or an error in the middle of many segments leaves those after it unsent.
+  [[nodiscard]] HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
+                                        const DatagramOptions& options) override;
+  [[nodiscard]] std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) override;
+  [[nodiscard]] bool receive_error(SocketId socket, DatagramError& error) override;
+
+  void close(SocketId socket) override;
+  [[nodiscard]] const Resolvers& resolvers(Time now) override;
+
+  // Sockets that are open now.
+  [[nodiscard]] std::size_t open_sockets() const { return slots_.size() - free_.size(); }
+  // Where the socket is bound to; unspecified where it is not open.
+  [[nodiscard]] Endpoint local_endpoint(SocketId socket) const;
+
+ private:
+  enum class Kind : std::uint8_t { stream, udp, ping };
+
+  // A socket, and what its options are set to, so that no system call sets one again.
+  struct Slot {
+    UniqueFd fd;
+    Kind kind = Kind::stream;
+    bool v4 = true;
+    std::optional<bool> dont_fragment;
+    bool no_segmentation = false;                // the kernel refused UDP_SEGMENT once
+    HostError outcome = HostError::in_progress;  // of the connect
+    unsigned interface_index = 0;                // for every datagram; 0: whichever the routes say
+  };
+
+  [[nodiscard]] tl::expected<SocketId, HostError> adopt(UniqueFd fd, Kind kind, bool v4, Token token);
+  // Null where the socket is not open.
+  [[nodiscard]] Slot* find(SocketId socket);
+  [[nodiscard]] const Slot* find(SocketId socket) const;
+  // The fd for a system call; -1, which fails with EBADF, where the socket is not open.
+  [[nodiscard]] int fd_of(SocketId socket) const;
+  [[nodiscard]] HostError bind_outbound_stream(int fd, bool v4) const;
+  [[nodiscard]] const std::optional<Address>& outbound(bool v4) const {
+    return v4 ? options_.outbound4 : options_.outbound6;
+  }
+
+  // linux_datagram.cc. All return errno or 0.
+  [[nodiscard]] int set_dont_fragment(Slot& slot, bool on);
+  [[nodiscard]] int send_one(const Slot& slot, const Endpoint& to, Bytes payload,
+                             const DatagramOptions& options, std::uint16_t segment_size) const;
+  [[nodiscard]] int send_segments(Slot& slot, const Endpoint& to, Bytes payload,
+                                  const DatagramOptions& options);
+
+  EventLoop& loop_;
+  HostOptions options_;
+  ResolvConf resolv_conf_;
+  Resolvers no_resolvers_;
+  DatagramReceiver receiver_;
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;  // indices of slots without a socket
+};
+
+}  // namespace sf::host
