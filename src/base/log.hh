@@ -70,3 +70,7 @@ class Once {
 [[nodiscard]] std::string json_line(LogLevel level, std::string_view message, std::string_view time);
 
 }  // namespace sf::base
+
+namespace sf {
+using namespace base;
+}

@@ -23,3 +23,7 @@ template <typename... Args>
 }
 
 }  // namespace sf::base
+
+namespace sf {
+using namespace base;
+}

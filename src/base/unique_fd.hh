@@ -28,3 +28,7 @@ class UniqueFd {
 };
 
 }  // namespace sf::base
+
+namespace sf {
+using namespace base;
+}

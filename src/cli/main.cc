@@ -1,1 +1,116 @@
-int main() { return 0; }
+// The program's entry: options, set-up, and what connects the engine to the two outsides.
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include "cli/addresses.hh"
+#include "cli/options.hh"
+#include "setup/posix.hh"
+#include "setup/setup.hh"
+
+namespace {
+
+using namespace sf;
+
+// One line per message, in one write, so that lines of several processes do not mix.
+Log make_log(const cli::Config& config) {
+  const bool json = config.log_format == cli::LogFormat::json;
+  return Log(config.log_level, [json](LogLevel level, std::string_view message) {
+    std::string line;
+    if (json) {
+      const std::time_t now = std::time(nullptr);
+      std::tm parts{};
+      char stamp[32] = "";
+      if (::gmtime_r(&now, &parts) != nullptr)
+        std::strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &parts);
+      line = json_line(level, message, stamp);
+      if (line.empty() || line.back() != '\n') line += '\n';
+    } else if (level == LogLevel::error || level == LogLevel::info) {
+      line = fmt::format("slirp-forwarder: {}\n", message);
+    } else {
+      line = fmt::format("slirp-forwarder: {}: {}\n", to_string(level), message);
+    }
+    static_cast<void>(setup::write_all(STDERR_FILENO, line));
+  });
+}
+
+setup::NetworkSettings network_settings(const cli::Config& config) {
+  const link::Network network = cli::make_network(config);
+  setup::NetworkSettings settings;
+  settings.tap = {config.tap_name, config.mtu, config.mac, 1};
+  settings.configure = config.configure;
+  settings.guest4 = network.guest4;
+  settings.prefix4 = network.prefix4;
+  settings.gateway4 = network.gateway4;
+  settings.ipv6 = network.ipv6;
+  settings.guest6 = cli::guest6(config);
+  settings.prefix6 = network.prefix6;
+  settings.router6 = link::kRouterLinkLocal;
+  return settings;
+}
+
+Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
+                                   const Log& log) {
+  const setup::NetworkSettings network = network_settings(config);
+  if (config.command == cli::Command::attach) {
+    return setup::start_attached(network, config.target, config.userns_path, log);
+  }
+  if (config.command == cli::Command::path) return setup::start_path(network, config.target, log);
+  setup::GuestSettings guest;
+  guest.network = network;
+  guest.command = config.guest_command;
+  guest.pid_namespace = config.namespaces.pid;
+  guest.ipc_namespace = config.namespaces.ipc;
+  guest.uts_namespace = config.namespaces.uts;
+  guest.cgroup_namespace = config.namespaces.cgroup;
+  if (config.dns) {
+    const link::Network addresses = cli::make_network(config);
+    guest.name_servers = {addresses.dns4};
+    if (config.ipv6) guest.name_servers.push_back(addresses.dns6);
+  }
+  return setup::start_guest(guest, signals, log);
+}
+
+int run(const cli::Config& config, const setup::SignalState& signals) {
+  const Log log = make_log(config);
+  auto inside = start_inside(config, signals, log);
+  if (!inside) {
+    log.error("{}", inside.error().message);
+    return cli::kExitFailure;
+  }
+  auto source = setup::SignalSource::open();
+  if (!source) {
+    log.error("{}", source.error().message);
+    return cli::kExitFailure;
+  }
+  // ENGINE: build the link on inside->tap().queues, the shard and the event loop here; watch
+  // inside->event_fd(), source->fd() and config.exit_fd; end on link::Status::gone. What follows is the whole
+  // life without packets.
+  inside->release();
+  for (;;) {
+    const setup::InsideEvent event = inside->on_event();
+    if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const sf::setup::SignalState signals = sf::setup::take_signals();
+  const char* shell = std::getenv("SHELL");
+  const sf::cli::Environment environment{std::getenv("CONFIGURE_NETWORK") != nullptr,
+                                         shell != nullptr ? shell : ""};
+  auto options = sf::cli::parse_options({argv + 1, argv + argc}, environment);
+  if (!options) {
+    std::fputs(fmt::format("slirp-forwarder: {}\n", options.error().message).c_str(), stderr);
+    return sf::cli::kExitUsage;
+  }
+  if (const auto* show = std::get_if<sf::cli::ShowText>(&*options)) {
+    return std::fputs(show->text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0
+                                                                                   : sf::cli::kExitFailure;
+  }
+  return run(std::get<sf::cli::Config>(*options), signals);
+}

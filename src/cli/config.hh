@@ -1,0 +1,66 @@
+// Everything that the command line decides, checked and typed. Plain data: nothing here looks at the machine.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/address.hh"
+#include "base/log.hh"
+
+namespace sf::cli {
+
+enum class Command : std::uint8_t {
+  run,     // a command in new namespaces
+  attach,  // join what a process or a file names
+  path,    // a new network namespace, bind-mounted on a file
+};
+
+enum class LogFormat : std::uint8_t { text, json };
+
+// The namespaces that `run` makes beside user, mount and network.
+struct ExtraNamespaces {
+  bool pid = false;  // implies an init and a fresh /proc
+  bool ipc = false;
+  bool uts = false;
+  bool cgroup = false;
+};
+
+struct Config {
+  Command command = Command::run;
+
+  // The link, and the network on it.
+  std::uint32_t mtu = 1500;
+  Prefix cidr{Address::v4(10, 0, 2, 0), 24};
+  bool ipv6 = true;
+  Prefix cidr6{Address::v6({0xfd}), 64};
+  std::optional<MacAddress> mac;  // the guest's; the kernel chooses one where it is absent
+  std::string tap_name = "tap0";
+
+  // The way out.
+  bool host_loopback = false;
+  std::optional<Address> outbound_address4;
+  std::optional<Address> outbound_address6;
+  std::string outbound_interface;  // empty: any
+  bool dns = true;
+  std::vector<Address> dns_servers;  // empty: those of the host's resolv.conf
+
+  // What is told to people.
+  LogLevel log_level = LogLevel::info;
+  LogFormat log_format = LogFormat::text;
+  std::string pcap_file;  // empty: none
+
+  // run
+  ExtraNamespaces namespaces;
+  std::vector<std::string> guest_command;  // never empty for run
+
+  // attach and path. `target` is a process id for attach where it is all digits, else a file.
+  std::string target;
+  std::string userns_path;  // empty: found from the target
+  bool configure = false;   // always true for run
+  int ready_fd = -1;        // "1" is written to it, and it is closed, once the network works
+  int exit_fd = -1;         // the program ends when this descriptor's other end is closed
+};
+
+}  // namespace sf::cli

@@ -1,0 +1,109 @@
+#include "cli/help.hh"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <string_view>
+
+namespace sf::cli {
+namespace {
+
+constexpr std::string_view kOverview =
+    R"(slirp-forwarder gives a network namespace a working network, without privileges.
+
+Usage:
+  slirp-forwarder run [options] [--] [CMD [ARG...]]
+      Run CMD ($SHELL where it is absent) in a new user, mount and network namespace.
+  slirp-forwarder attach [options] PID|PATH [TAPNAME]
+      Connect the network namespace of a process, or the one that a file names.
+  slirp-forwarder [options] PATH
+      Make a network namespace with a TAP, bind-mount it on PATH, and stay until
+      SIGINT or SIGTERM. CONFIGURE_NETWORK in the environment means --configure.
+      Needs a user and mount namespace, such as that of unshare -mr. A file named
+      "run" or "attach" is written ./run or ./attach.
+)";
+
+constexpr std::string_view kRun = R"(Usage: slirp-forwarder run [options] [--] [CMD [ARG...]]
+
+Runs CMD ($SHELL where it is absent) in a new user, mount and network namespace, with all of
+the user's /etc/subuid and /etc/subgid ranges. CMD starts when the network is ready; signals
+are forwarded to it, and the exit status is its own (128 + N after signal N, 127 where CMD is
+not found, 126 where it cannot be executed). What CMD leaves running ends with it.
+Options stand before CMD.
+)";
+
+constexpr std::string_view kAttach = R"(Usage: slirp-forwarder attach [options] PID|PATH [TAPNAME]
+
+Joins the network namespace of process PID, or the one bind-mounted on PATH, and connects it.
+Ends by itself when that namespace is gone, and on SIGINT or SIGTERM.
+)";
+
+constexpr std::string_view kPath = R"(Usage: slirp-forwarder [options] PATH
+
+Makes a network namespace with a TAP that is up, bind-mounts it on the existing file PATH, and
+unmounts it on SIGINT or SIGTERM. CONFIGURE_NETWORK in the environment means --configure.
+)";
+
+constexpr std::string_view kRunExamples = R"(
+Examples:
+  slirp-forwarder run                                    a shell
+  slirp-forwarder run --all -- curl http://example.com/  one command, all namespaces
+  slirp-forwarder run --host-loopback nc 10.0.2.2 8080   reach a server on the host's 127.0.0.1
+)";
+
+constexpr std::string_view kAttachExamples = R"(
+Examples:
+  slirp-forwarder attach --configure 4711
+  slirp-forwarder attach --configure --ready-fd 3 /run/user/1000/netns/ns1 eth0 3>ready
+)";
+
+constexpr std::string_view kPathExamples = R"(
+Examples:
+  unshare -mr                                            first a user and a mount namespace, then in it:
+  touch net; slirp-forwarder --configure net &
+  nsenter --net=net wget -O- http://example.com/
+)";
+
+std::string options_of_group(const CLI::App& app, const std::string& group) {
+  std::string out;
+  for (const CLI::Option* option :
+       app.get_options([&](const CLI::Option* o) { return o->get_group() == group; })) {
+    const std::string type = option->get_items_expected_max() > 0 ? " " + option->get_type_name() : "";
+    out += fmt::format("  {:<24}{}\n", option->get_name(false, true) + type, option->get_description());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string option_lines(const CLI::App& app) {
+  std::string out;
+  for (const std::string& group : app.get_groups()) {
+    const std::string lines = options_of_group(app, group);
+    if (!lines.empty()) out += fmt::format("\n{}:\n{}", group == "Options" ? "Help" : group, lines);
+  }
+  return out;
+}
+
+std::string help_text(std::optional<Command> command, const std::string& options) {
+  const std::string common = "\nThe manual page slirp-forwarder(1) says more.\n";
+  if (!command) {
+    return fmt::format("{}{}{}{}\nslirp-forwarder run --help and attach --help list what is theirs alone.{}",
+                       kOverview, options, kRunExamples, kPathExamples.substr(sizeof("\nExamples:")), common);
+  }
+  switch (*command) {
+    case Command::run:
+      return fmt::format("{}{}{}{}", kRun, options, kRunExamples, common);
+    case Command::attach:
+      return fmt::format("{}{}{}{}", kAttach, options, kAttachExamples, common);
+    case Command::path:
+      return fmt::format("{}{}{}{}", kPath, options, kPathExamples, common);
+  }
+  return {};
+}
+
+std::string version_text() {
+  return "slirp-forwarder " SF_VERSION "\n";
+}
+
+}  // namespace sf::cli

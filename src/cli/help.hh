@@ -1,0 +1,23 @@
+// The text of --help and --version.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/config.hh"
+
+namespace CLI {
+class App;
+}
+
+namespace sf::cli {
+
+// All options of `app`, by group, aligned.
+[[nodiscard]] std::string option_lines(const CLI::App& app);
+
+// The whole text: forms, options, examples. Without a command: the overview, with the options common to all.
+[[nodiscard]] std::string help_text(std::optional<Command> command, const std::string& options);
+
+[[nodiscard]] std::string version_text();
+
+}  // namespace sf::cli

@@ -1,0 +1,276 @@
+#include "cli/options.hh"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+
+#include "cli/help.hh"
+#include "cli/values.hh"
+
+namespace sf::cli {
+namespace {
+
+// How many file descriptors there can be to name: far above any limit that is in use.
+constexpr std::uint32_t kMaxDescriptor = 1U << 30;
+
+// Adds an option with one value that `parse` (option, text) checks; given twice, the last one counts.
+template <typename T, typename Parse>
+void add_value(CLI::App& app, const std::string& name, const char* type, const char* help, T& destination,
+               Parse parse) {
+  app.add_option(
+         name,
+         [name, parse, &destination](const CLI::results_t& values) {
+           auto value = parse(name, values.back());
+           if (!value) throw CLI::ValidationError(value.error().message);
+           destination = *std::move(value);
+           return true;
+         },
+         help)
+      ->type_name(type)
+      ->expected(1)
+      ->take_last();
+}
+
+Result<std::string> any_text(std::string_view option, std::string_view text) {
+  if (text.empty()) return fail("{}: needs a value that is not empty", option);
+  return std::string(text);
+}
+
+Result<int> parse_descriptor(std::string_view option, std::string_view text) {
+  auto number = parse_number(option, text, 0, kMaxDescriptor);
+  if (!number) return tl::unexpected(number.error());
+  return static_cast<int>(*number);
+}
+
+void add_network_options(CLI::App& app, Config& config) {
+  add_value(app, "--mtu", "BYTES", "MTU of the TAP, up to 65520 (1500)", config.mtu,
+            [](auto option, auto text) { return parse_number(option, text, kMinMtu, kMaxMtu); });
+  add_value(app, "--cidr", "NETWORK", "IPv4 network inside, up to /29 (10.0.2.0/24)", config.cidr,
+            parse_cidr);
+  add_value(app, "--cidr6", "NETWORK", "IPv6 network inside, a /64 (fd00::/64)", config.cidr6, parse_cidr6);
+  app.add_flag_callback(
+      "--no-ipv6", [&config] { config.ipv6 = false; }, "No IPv6 inside");
+  add_value(app, "--mac", "MAC", "MAC address of the TAP (the kernel chooses one)", config.mac, parse_mac);
+  add_value(app, "--tap-name", "NAME", "Name of the TAP (tap0)", config.tap_name, parse_interface);
+  app.add_flag("--host-loopback", config.host_loopback,
+               "The gateway address leads to the host's 127.0.0.1 and ::1");
+  add_value(app, "--outbound-addr", "IPV4", "Source address of what leaves the host over IPv4",
+            config.outbound_address4, [](auto o, auto t) { return parse_address(o, t, Family::v4); });
+  add_value(app, "--outbound-addr6", "IPV6", "Source address of what leaves the host over IPv6",
+            config.outbound_address6, [](auto o, auto t) { return parse_address(o, t, Family::v6); });
+  add_value(app, "--outbound-if", "NAME", "Interface by which all leaves the host", config.outbound_interface,
+            parse_interface);
+  app.add_option(
+         "--dns",
+         [&config](const CLI::results_t& values) {
+           config.dns_servers.clear();
+           for (const std::string& text : values) {
+             auto server = parse_address("--dns", text, Family::any);
+             if (!server) throw CLI::ValidationError(server.error().message);
+             config.dns_servers.push_back(*server);
+           }
+           return true;
+         },
+         "Name server to ask instead of the host's; may be given again")
+      ->type_name("ADDR")
+      ->expected(1)
+      ->take_all();
+  app.add_flag_callback(
+      "--no-dns", [&config] { config.dns = false; }, "No DNS forwarder");
+}
+
+void add_message_options(CLI::App& app, Config& config) {
+  add_value(app, "--log-level", "LEVEL", "error, warning, info or debug (info)", config.log_level,
+            [](auto option, auto text) -> Result<LogLevel> {
+              if (auto level = parse_log_level(text)) return *level;
+              return fail("{} '{}': must be error, warning, info or debug", option, text);
+            });
+  add_value(app, "--log-format", "FORMAT", "text or json (text)", config.log_format,
+            [](auto option, auto text) -> Result<LogFormat> {
+              if (text == "text") return LogFormat::text;
+              if (text == "json") return LogFormat::json;
+              return fail("{} '{}': must be text or json", option, text);
+            });
+  add_value(app, "--pcap", "FILE", "Record all frames, both directions, as pcapng", config.pcap_file,
+            any_text);
+}
+
+void add_run_options(CLI::App& app, Config& config) {
+  ExtraNamespaces& extra = config.namespaces;
+  app.add_flag("--pid", extra.pid, "New PID namespace, with an init and a fresh /proc");
+  app.add_flag("--ipc", extra.ipc, "New IPC namespace");
+  app.add_flag("--uts", extra.uts, "New UTS namespace (host name)");
+  app.add_flag("--cgroup", extra.cgroup, "New cgroup namespace");
+  app.add_flag_callback(
+      "--all",
+      [&extra] {
+        extra = {true, true, true, true};
+      },
+      "All four of them");
+}
+
+void add_configure_options(CLI::App& app, Config& config) {
+  app.add_flag("--configure", config.configure, "Set addresses and routes inside");
+  add_value(app, "--ready-fd", "FD", "Write '1' to it once the network works", config.ready_fd,
+            parse_descriptor);
+  add_value(app, "--exit-fd", "FD", "End when its other end is closed", config.exit_fd, parse_descriptor);
+}
+
+void add_attach_options(CLI::App& app, Config& config) {
+  add_value(app, "--userns-path", "PATH", "User namespace to join first (found from the target)",
+            config.userns_path, any_text);
+}
+
+// The target and the TAP's name are left over after all options were taken.
+Result<void> take_target(Config& config, std::vector<std::string> left) {
+  const bool attach = config.command == Command::attach;
+  const std::string_view form = attach ? "attach PID|PATH [TAPNAME]" : "PATH";
+  if (left.empty())
+    return fail("{} is missing; the form is: slirp-forwarder [options] {}", attach ? "PID or PATH" : "PATH",
+                form);
+  if (left.size() > (attach ? 2U : 1U)) {
+    return fail("'{}': is one word too many; the form is: slirp-forwarder [options] {}", left.back(), form);
+  }
+  if (left[0].empty()) return fail("'': is not a path; the form is: slirp-forwarder [options] {}", form);
+  config.target = left[0];
+  if (left.size() == 2) {
+    auto name = parse_interface("TAPNAME", left[1]);
+    if (!name) return tl::unexpected(name.error());
+    config.tap_name = *name;
+  }
+  return {};
+}
+
+// What no single option can see.
+Result<void> check_together(const Config& config) {
+  if (config.ipv6 && config.mtu < kMinMtu6) {
+    return fail("--mtu '{}': IPv6 needs {} or more (RFC 8200); raise it, or add --no-ipv6", config.mtu,
+                kMinMtu6);
+  }
+  if (!config.dns && !config.dns_servers.empty()) {
+    return fail("--dns and --no-dns: contradict each other; leave one of them out");
+  }
+  if (config.ready_fd >= 0 && config.ready_fd == config.exit_fd) {
+    return fail("--ready-fd and --exit-fd: cannot be the same descriptor {}; open two", config.ready_fd);
+  }
+  return {};
+}
+
+// Where the first word stands that is neither an option nor an option's value; `--` counts as such a word.
+std::size_t first_word(const CLI::App& all, const std::vector<std::string>& words, std::size_t from) {
+  std::size_t at = from;
+  while (at < words.size()) {
+    const std::string& word = words[at];
+    if (word == "--" || word.size() < 2 || word[0] != '-') break;
+    const CLI::Option* option = all.get_option_no_throw(word);
+    const bool value_follows = option != nullptr && option->get_items_expected_max() > 0;
+    at += value_follows ? 2 : 1;
+  }
+  return std::min(at, words.size());
+}
+
+// The words by role. All that follows CMD is CMD's own, so that CLI11 never sees it.
+struct Split {
+  std::vector<std::string> options;
+  std::vector<std::string> guest_command;
+  bool named = false;  // some command or PATH is there
+};
+
+Split split_words(const std::vector<std::string>& words, Config& config) {
+  CLI::App all;
+  Config unused;
+  add_network_options(all, unused);
+  add_message_options(all, unused);
+  add_run_options(all, unused);
+  add_configure_options(all, unused);
+  add_attach_options(all, unused);
+
+  Split split;
+  const std::size_t command_at = first_word(all, words, 0);
+  const auto begin = words.begin();
+  config.command = Command::path;
+  split.named = command_at < words.size();
+  if (split.named && words[command_at] == "attach") config.command = Command::attach;
+  if (split.named && words[command_at] == "run") config.command = Command::run;
+  if (config.command == Command::path) {
+    split.options = words;
+    return split;
+  }
+  std::size_t end = words.size();
+  if (config.command == Command::run) {
+    end = first_word(all, words, command_at + 1);
+    const std::size_t guest_at = end < words.size() && words[end] == "--" ? end + 1 : end;
+    split.guest_command.assign(begin + static_cast<std::ptrdiff_t>(guest_at), words.end());
+  }
+  split.options.assign(begin, begin + static_cast<std::ptrdiff_t>(command_at));
+  split.options.insert(split.options.end(), begin + static_cast<std::ptrdiff_t>(command_at) + 1,
+                       begin + static_cast<std::ptrdiff_t>(end));
+  return split;
+}
+
+void add_all(CLI::App& app, Config& config) {
+  const bool run = config.command == Command::run;
+  app.set_help_flag("-h,--help", "Show this text");
+  // CLI11 groups by what was current when an option was added.
+  app.option_defaults()->group(run ? "Namespaces beside user, mount and network" : "Namespace");
+  if (run) {
+    add_run_options(app, config);
+  } else {
+    add_configure_options(app, config);
+    if (config.command == Command::attach) add_attach_options(app, config);
+  }
+  app.option_defaults()->group("Network");
+  add_network_options(app, config);
+  app.option_defaults()->group("Messages");
+  add_message_options(app, config);
+}
+
+}  // namespace
+
+Result<Options> parse_options(const std::vector<std::string>& words, const Environment& environment) {
+  Config config;
+  Split split = split_words(words, config);
+  CLI::App app;
+  add_all(app, config);
+  bool version = false;
+  app.add_flag("--version", version, "Show the version")->group("Messages");
+  app.allow_extras();
+  app.failure_message(CLI::FailureMessage::simple);
+  try {
+    std::reverse(split.options.begin(), split.options.end());  // CLI11 takes them from the back
+    app.parse(split.options);
+  } catch (const CLI::CallForHelp&) {
+    return ShowText{help_text(split.named ? std::optional(config.command) : std::nullopt, option_lines(app))};
+  } catch (const CLI::ParseError& error) {
+    return fail("{}", error.what());
+  }
+  if (version) return ShowText{version_text()};
+
+  std::vector<std::string> left = app.remaining();
+  const auto mark = std::find(left.begin(), left.end(), "--");
+  for (auto word = left.begin(); word != mark; ++word) {
+    if (word->size() > 1 && (*word)[0] == '-') {
+      return fail("'{}': is not an option here; see slirp-forwarder --help", *word);
+    }
+  }
+  if (mark != left.end()) left.erase(mark);
+  if (!split.named) return fail("what to do is missing: run, attach or a PATH; see slirp-forwarder --help");
+  if (config.command == Command::run) {
+    config.configure = true;
+    config.guest_command = std::move(split.guest_command);
+    if (config.guest_command.empty()) {
+      config.guest_command = {environment.shell.empty() ? std::string("/bin/sh") : environment.shell};
+    } else if (config.guest_command[0].empty()) {
+      return fail("CMD is empty; name a program, or leave it out for $SHELL");
+    }
+  } else {
+    config.configure = config.configure || environment.configure_network;
+    if (auto taken = take_target(config, left); !taken) return tl::unexpected(taken.error());
+  }
+  if (auto checked = check_together(config); !checked) return tl::unexpected(checked.error());
+  return config;
+}
+
+}  // namespace sf::cli

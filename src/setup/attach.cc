@@ -1,0 +1,133 @@
+// Children for namespaces that are not made for a command: `attach` and PATH.
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <functional>
+
+#include "setup/namespaces.hh"
+#include "setup/posix.hh"
+#include "setup/reaper.hh"
+#include "setup/setup.hh"
+
+namespace sf::setup {
+namespace {
+
+// Hands a TAP to the program, and says when the network works. False where the program is gone.
+bool serve(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel, const Log& log) {
+  if (!tap) {
+    static_cast<void>(channel.send(MessageKind::failed, tap.error().message));
+    return false;
+  }
+  std::vector<int> queues;
+  for (const UniqueFd& queue : tap->queues) queues.push_back(queue.get());
+  if (!channel.send(MessageKind::tap, describe(*tap), queues)) return false;
+  tap->queues.clear();
+  if (!channel.receive()) return false;
+  wait_for_ipv6(settings, log);
+  return channel.send(MessageKind::ready);
+}
+
+Result<TapDevice> create_and_configure(const NetworkSettings& settings, const Log& log) {
+  auto tap = create_tap(settings.tap);
+  if (!tap) return tap;
+  if (auto done = configure_network(settings, log); !done) return tl::unexpected(done.error());
+  return tap;
+}
+
+// Forks a child that lives as `life` says, and waits for its TAP.
+Result<Inside> start_child(const std::function<int(const Channel&)>& life) {
+  auto ends = Channel::make_pair();
+  if (!ends) return tl::unexpected(ends.error());
+  auto& [own_end, child_end] = *ends;
+  const pid_t child = ::fork();
+  if (child < 0) return fail("cannot fork: {}; raise the limit of processes (ulimit -u)", reason(errno));
+  if (child == 0) {
+    own_end.close();
+    ::_exit(life(child_end));
+  }
+  child_end.close();
+  Inside inside(child, std::move(own_end));
+  if (auto received = inside.receive_tap(); !received) return tl::unexpected(received.error());
+  return inside;
+}
+
+// An absolute path, because the child changes its directory, to a file that is free to be mounted on.
+Result<std::string> check_path(const std::string& path) {
+  char resolved[PATH_MAX];
+  if (::realpath(path.c_str(), resolved) == nullptr) {
+    const int error = errno;
+    return fail("cannot use '{}': {}{}", path, reason(error),
+                error == ENOENT ? "; create the file first: touch " + path : "");
+  }
+  const UniqueFd fd = open_fd(resolved, O_PATH);
+  struct stat info {};
+  if (!fd || ::fstat(fd.get(), &info) != 0) return fail("cannot use '{}': {}", path, reason(errno));
+  if (S_ISDIR(info.st_mode)) return fail("cannot use '{}': it is a directory; name an empty file", path);
+  const UniqueFd readable = open_fd(resolved, O_RDONLY | O_NONBLOCK);
+  if (readable && is_namespace(readable.get(), 0)) {
+    return fail("cannot use '{}': a namespace is mounted on it; attach to it, or remove it with: umount {}",
+                path, path);
+  }
+  return std::string(resolved);
+}
+
+Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::string& path, const Log& log) {
+  if (::unshare(CLONE_NEWNET) != 0) return explain_unshare("a network namespace", errno);
+  if (::mount("/proc/thread-self/ns/net", path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
+    const int error = errno;
+    return fail("cannot mount the network namespace on '{}': {}; {}", path, reason(error),
+                error == EPERM ? "this needs a user and mount namespace: start in one with: unshare -mr"
+                               : "name an existing file in a place where mounts are allowed");
+  }
+  auto tap = create_and_configure(settings, log);
+  if (!tap) static_cast<void>(::umount2(path.c_str(), MNT_DETACH));
+  return tap;
+}
+
+int live_on_path(const NetworkSettings& settings, const std::string& path, const Channel& channel,
+                 const Log& log) {
+  // Out of reach of what the terminal sends to the foreground process group, and of kill(2) to that group:
+  // this process unmounts PATH when the program has ended, by SIGKILL as well.
+  static_cast<void>(::setsid());
+  sigset_t all;
+  sigfillset(&all);
+  static_cast<void>(::sigprocmask(SIG_BLOCK, &all, nullptr));
+  auto tap = create_on_path(settings, path, log);
+  const bool mounted = tap.has_value();
+  const bool serving = serve(settings, std::move(tap), channel, log);
+  // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
+  static_cast<void>(::unshare(CLONE_NEWNET));
+  if (serving) static_cast<void>(channel.receive());  // absent: the program has ended
+  if (mounted && ::umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL) {
+    log.warning("cannot unmount '{}': {}; remove it with: umount {}", path, reason(errno), path);
+  }
+  return mounted ? 0 : 1;
+}
+
+}  // namespace
+
+Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
+                              const std::string& userns_path, const Log& log) {
+  auto found = open_target(target, userns_path);
+  if (!found) return tl::unexpected(found.error());
+  return start_child([&](const Channel& channel) {
+    auto joined = join(*found);
+    if (!joined) return serve(settings, tl::unexpected(joined.error()), channel, log) ? 0 : 1;
+    *found = {};
+    return serve(settings, create_and_configure(settings, log), channel, log) ? 0 : 1;
+  });
+}
+
+Result<Inside> start_path(const NetworkSettings& settings, const std::string& path, const Log& log) {
+  auto resolved = check_path(path);
+  if (!resolved) return tl::unexpected(resolved.error());
+  return start_child([&](const Channel& channel) { return live_on_path(settings, *resolved, channel, log); });
+}
+
+}  // namespace sf::setup

@@ -1,0 +1,125 @@
+#include "setup/guest_init.hh"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+
+#include "setup/posix.hh"
+#include "setup/reaper.hh"
+#include "setup/resolv_conf_mount.hh"
+
+namespace sf::setup {
+namespace {
+
+constexpr int kNotFound = 127;
+constexpr int kNotExecutable = 126;
+
+// In CMD's process. Does not return.
+[[noreturn]] void execute(const std::vector<std::string>& command, const SignalState& signals, pid_t init,
+                          const Log& log) {
+  // CMD ends when its init is killed. The init may have been killed before this call.
+  static_cast<void>(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+  if (::getppid() != init) ::_exit(1);
+  std::vector<std::string> words = command;
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+  restore_signals(signals);
+  ::execvp(argv[0], argv.data());
+  const int error = errno;
+  if (error == ENOENT) {
+    log.error("cannot run '{}': it is not found; check the spelling, PATH, and the interpreter of a script",
+              command[0]);
+    ::_exit(kNotFound);
+  }
+  log.error("cannot run '{}': {}; check that it is a program and may be executed (chmod +x)", command[0],
+            reason(error));
+  ::_exit(kNotExecutable);
+}
+
+// Collects all children that have ended. CMD's exit status, where it is among them.
+std::optional<int> collect_children(pid_t command) {
+  std::optional<int> result;
+  for (;;) {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) return result;
+    if (pid == command) result = exit_status_of(status);
+  }
+}
+
+// The directory of resolv.conf, watched: what replaces the file outside takes our mount with it.
+UniqueFd watch_directory(const ResolvConf& resolv_conf) {
+  if (resolv_conf.text.empty()) return {};
+  UniqueFd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string directory = resolv_conf.path.substr(0, resolv_conf.path.rfind('/'));
+  if (fd && ::inotify_add_watch(fd.get(), directory.c_str(), IN_MOVED_TO | IN_CREATE) < 0) fd.reset();
+  return fd;
+}
+
+void keep_resolv_conf(int watch, const ResolvConf& resolv_conf, const Log& log) {
+  alignas(inotify_event) std::array<char, 4096> events{};
+  while (::read(watch, events.data(), events.size()) > 0) {
+  }
+  struct stat found {};
+  if (::lstat(resolv_conf.path.c_str(), &found) != 0 || !needs_mount(resolv_conf.path, resolv_conf.text))
+    return;
+  auto mounted = mount_resolv_conf(resolv_conf.path, resolv_conf.text);
+  if (!mounted) log.warning("{}", mounted.error().message);
+}
+
+// A signal for CMD, or the program's end. False for the latter.
+bool obey(const Channel& channel, pid_t command) {
+  const auto message = channel.receive();
+  if (!message) return false;
+  if (message->kind == MessageKind::signal) {
+    static_cast<void>(::kill(command, static_cast<int>(std::strtol(message->text.c_str(), nullptr, 10))));
+  }
+  return true;
+}
+
+}  // namespace
+
+int run_as_init(const std::vector<std::string>& command, const SignalState& signals, const Channel& channel,
+                const ResolvConf& resolv_conf, const Log& log) {
+  const auto children = SignalSource::open_for_children();
+  if (!children) {
+    log.error("{}", children.error().message);
+    return 1;
+  }
+  const UniqueFd watch = watch_directory(resolv_conf);
+  const pid_t init = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid == 0) execute(command, signals, init, log);
+  if (pid < 0) {
+    log.error("cannot start '{}': {}; raise the limit of processes (ulimit -u)", command[0], reason(errno));
+    return 1;
+  }
+  std::optional<int> status;
+  std::array<pollfd, 3> ready{
+      {{channel.fd(), POLLIN, 0}, {children->fd(), POLLIN, 0}, {watch.get(), POLLIN, 0}}};
+  while (!status) {
+    if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
+    if (ready[1].revents != 0) {
+      while (children->next()) {
+      }
+      status = collect_children(pid);
+    }
+    if (ready[2].revents != 0) keep_resolv_conf(watch.get(), resolv_conf, log);
+    if (!status && ready[0].revents != 0 && !obey(channel, pid)) break;
+  }
+  end_descendants();
+  return status.value_or(1);
+}
+
+}  // namespace sf::setup

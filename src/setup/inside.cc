@@ -1,0 +1,40 @@
+#include <sys/wait.h>
+
+#include "setup/reaper.hh"
+#include "setup/setup.hh"
+
+namespace sf::setup {
+
+Inside::~Inside() {
+  if (child_ > 0) static_cast<void>(collect());
+}
+
+int Inside::collect() {
+  channel_.close();  // where the child still lives, it sees this and ends
+  const int status = wait_for(std::exchange(child_, -1));
+  end_descendants();  // what a killed child could not end itself
+  return status;
+}
+
+InsideEvent Inside::on_event() {
+  if (child_ < 0) return {};
+  const auto message = channel_.receive();
+  if (!message) return {InsideEvent::Kind::ended, collect()};
+  if (message->kind == MessageKind::ready) return {InsideEvent::Kind::ready, 0};
+  return {};
+}
+
+Result<void> Inside::receive_tap() {
+  auto message = channel_.receive();
+  if (message && message->kind == MessageKind::tap) {
+    auto device = from_description(message->text, std::move(message->fds));
+    if (!device) return tl::unexpected(device.error());
+    tap_ = *std::move(device);
+    return {};
+  }
+  if (message && message->kind == MessageKind::failed) return fail("{}", message->text);
+  const int status = collect();
+  return fail("the set-up process ended early, with status {}; was it killed?", status);
+}
+
+}  // namespace sf::setup

@@ -1,0 +1,114 @@
+// How the program gets into a network namespace, on one page.
+//
+//     program (host's namespaces)                     child (the guest's namespaces)
+//     ---------------------------                     ------------------------------
+//     take_signals()
+//     start_guest / start_attached / start_path  ---> makes or joins the namespaces, creates the TAP,
+//       inside.tap() has the TAP's queues        <--- sets addresses and routes
+//     starts the event loop with inside.event_fd()
+//       and a SignalSource
+//     inside.release()                           ---> waits for IPv6
+//       event "ready"                            <--- run: executes CMD.  attach: ends.  PATH: stays for the
+//       unmount
+//     run: inside.forward(signal)                ---> run: to CMD
+//       event "ended", with an exit status       <--- CMD has ended, and all that it left behind
+//
+// The program itself never leaves the host's namespaces, and holds no namespace: attach ends when the TAP
+// says that its namespace is gone (tap.hh). Whichever side is killed, the other one sees the channel between
+// them close, and cleans up: the child ends CMD with all its descendants (or unmounts PATH); the program ends
+// what the child has left.
+//
+// The start functions fork, and so have to be called while the process has a single thread; the thread that
+// calls them has to live as long as the program, because a guest with its own PID namespace ends with it
+// (PR_SET_PDEATHSIG). Every Error is the whole line for the user, and nothing is left behind.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.hh"
+#include "base/result.hh"
+#include "setup/channel.hh"
+#include "setup/configure.hh"
+#include "setup/signals.hh"
+#include "setup/tap.hh"
+
+namespace sf::setup {
+
+struct InsideEvent {
+  enum class Kind : std::uint8_t {
+    none,   // to be ignored
+    ready,  // the network works: --ready-fd
+    ended,  // the child has ended. For run the program's end, with `status`; else its work is done
+  };
+  Kind kind = Kind::none;
+  int status = 0;
+};
+
+// The child inside, owned by the program: the destructor ends it, with all that it has started.
+class Inside {
+ public:
+  Inside(pid_t child, Channel channel) : child_(child), channel_(std::move(channel)) {}
+  Inside(Inside&& other) noexcept
+      : child_(std::exchange(other.child_, -1)),
+        channel_(std::move(other.channel_)),
+        tap_(std::move(other.tap_)) {}
+  Inside& operator=(Inside&&) = delete;
+  ~Inside();
+
+  // To be taken over by the program (queues are moved out of it).
+  [[nodiscard]] TapDevice& tap() { return tap_; }
+
+  // The engine runs: the child goes on.
+  void release() { static_cast<void>(channel_.send(MessageKind::release)); }
+  // Readable where on_event() has something to say. To be taken out of the event loop after "ended".
+  [[nodiscard]] int event_fd() const { return channel_.fd(); }
+  // One event. Blocks where event_fd() is not readable.
+  [[nodiscard]] InsideEvent on_event();
+  // run: hands a signal to CMD.
+  void forward(int signal_number) {
+    static_cast<void>(channel_.send(MessageKind::signal, std::to_string(signal_number)));
+  }
+
+  // Waits for the child's TAP; for the start functions.
+  [[nodiscard]] Result<void> receive_tap();
+  [[nodiscard]] const Channel& channel() const { return channel_; }
+  [[nodiscard]] pid_t child() const { return child_; }
+
+ private:
+  // Waits for the child's end, and ends what it has left to us.
+  int collect();
+
+  pid_t child_ = -1;
+  Channel channel_;
+  TapDevice tap_;
+};
+
+struct GuestSettings {
+  NetworkSettings network;
+  std::vector<std::string> command;  // the program first; looked for in PATH
+  bool pid_namespace = false;        // with an init and a fresh /proc
+  bool ipc_namespace = false;
+  bool uts_namespace = false;
+  bool cgroup_namespace = false;
+  std::vector<Address> name_servers;  // for /etc/resolv.conf inside; empty: the host's file is kept
+};
+
+// A command in new namespaces. It is executed after release(), and its end is the "ended" event: its own exit
+// status, 128 + N after signal N, 127 where it is not found, 126 where it cannot be executed (said on
+// standard error).
+[[nodiscard]] Result<Inside> start_guest(const GuestSettings& settings, const SignalState& signals,
+                                         const Log& log);
+
+// Joins the namespace of a process or a file (namespaces.hh: open_target).
+[[nodiscard]] Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
+                                            const std::string& userns_path, const Log& log);
+
+// A new namespace, bind-mounted on the existing file `path` until the Inside ends.
+[[nodiscard]] Result<Inside> start_path(const NetworkSettings& settings, const std::string& path,
+                                        const Log& log);
+
+}  // namespace sf::setup

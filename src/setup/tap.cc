@@ -1,0 +1,139 @@
+#include "setup/tap.hh"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "setup/namespaces.hh"
+#include "setup/netlink.hh"
+#include "setup/posix.hh"
+
+namespace sf::setup {
+namespace {
+
+constexpr const char* kDevice = "/dev/net/tun";
+// In <linux/if_tun.h> since Linux 6.2.
+constexpr unsigned kOffloadUso4 = 0x20;
+constexpr unsigned kOffloadUso6 = 0x40;
+
+Result<UniqueFd> open_device() {
+  UniqueFd fd = open_fd(kDevice, O_RDWR | O_NONBLOCK);
+  if (fd) return fd;
+  const int error = errno;
+  switch (error) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+      return fail(
+          "cannot open {}: {}; load the driver with: modprobe tun, or give the container the device "
+          "(--device {})",
+          kDevice, reason(error), kDevice);
+    case EACCES:
+    case EPERM:
+      return fail("cannot open {}: {}; let users open it with: chmod 0666 {}, or an udev rule", kDevice,
+                  reason(error), kDevice);
+    default:
+      return fail("cannot open {}: {}", kDevice, reason(error));
+  }
+}
+
+Result<UniqueFd> open_queue(const TapSettings& settings) {
+  auto fd = open_device();
+  if (!fd) return fd;
+  ifreq request{};
+  std::copy_n(settings.name.c_str(), std::min(settings.name.size(), sizeof(request.ifr_name) - 1),
+              request.ifr_name);
+  const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (settings.queues > 1 ? IFF_MULTI_QUEUE : 0U);
+  request.ifr_flags = static_cast<short>(flags);
+  if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) {
+    const int error = errno;
+    return fail(
+        "cannot create the TAP '{}': {}; {}", settings.name, reason(error),
+        error == EPERM ? "this needs CAP_NET_ADMIN in the namespace" : "try another name with --tap-name");
+  }
+  const unsigned header_size = TapDevice::kVnetHeaderSize;
+  if (::ioctl(fd->get(), TUNSETVNETHDRSZ, &header_size) != 0) {
+    return fail("cannot set the header size of the TAP '{}': {}; Linux 4.18 or newer is needed",
+                settings.name, reason(errno));
+  }
+  return fd;
+}
+
+// True where UDP segmentation is among what the kernel took.
+Result<bool> set_offloads(int fd, const std::string& name) {
+  const unsigned base = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+  if (::ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(base | kOffloadUso4 | kOffloadUso6)) == 0)
+    return true;
+  if (::ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(base)) == 0) return false;
+  return fail("cannot set the offloads of the TAP '{}': {}; Linux 4.18 or newer is needed", name,
+              reason(errno));
+}
+
+// In the temporary namespace, which the descriptors hold from then on.
+Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
+  TapDevice device;
+  device.name = settings.name;
+  for (unsigned queue = 0; queue < std::max(settings.queues, 1U); ++queue) {
+    auto fd = open_queue(settings);
+    if (!fd) return tl::unexpected(fd.error());
+    device.queues.push_back(*std::move(fd));
+  }
+  auto udp_gso = set_offloads(device.queues.front().get(), device.name);
+  if (!udp_gso) return tl::unexpected(udp_gso.error());
+  device.udp_gso = *udp_gso;
+
+  auto netlink = Netlink::open();
+  if (!netlink) return tl::unexpected(netlink.error());
+  auto index = netlink->link_index(device.name);
+  if (!index) return tl::unexpected(index.error());
+  if (auto set = netlink->set_link(*index, {.mtu = settings.mtu, .mac = settings.mac}); !set) {
+    return tl::unexpected(set.error());
+  }
+  auto mac = netlink->link_mac(*index);
+  if (!mac) return tl::unexpected(mac.error());
+  device.mac = *mac;
+  if (auto moved = netlink->move_link(*index, device.name, final_netns); !moved) {
+    return tl::unexpected(moved.error());
+  }
+  return device;
+}
+
+}  // namespace
+
+Result<TapDevice> create_tap(const TapSettings& settings) {
+  const UniqueFd final_netns = open_fd("/proc/thread-self/ns/net", O_RDONLY);
+  if (!final_netns) return fail("cannot open /proc/thread-self/ns/net: {}; mount /proc", reason(errno));
+  if (::unshare(CLONE_NEWNET) != 0) return explain_unshare("a network namespace for the TAP", errno);
+  auto device = create_here(settings, final_netns.get());
+  if (::setns(final_netns.get(), CLONE_NEWNET) != 0) {
+    return fail("cannot go back to the network namespace: {}; this needs CAP_SYS_ADMIN in it", reason(errno));
+  }
+  return device;
+}
+
+std::string describe(const TapDevice& device) {
+  return fmt::format("{} {} {}", device.mac.to_string(), device.udp_gso ? 1 : 0, device.name);
+}
+
+Result<TapDevice> from_description(const std::string& text, std::vector<UniqueFd> queues) {
+  TapDevice device;
+  const std::size_t gso_at = text.find(' ') + 1;
+  const std::size_t name_at = gso_at + 2;
+  const auto mac = MacAddress::parse(text.substr(0, gso_at - 1));
+  if (!mac || text.size() <= name_at || queues.empty()) {
+    return fail("the TAP did not arrive from the namespace; is the limit of open files (ulimit -n) reached?");
+  }
+  device.mac = *mac;
+  device.udp_gso = text[gso_at] == '1';
+  device.name = text.substr(name_at);
+  device.queues = std::move(queues);
+  return device;
+}
+
+}  // namespace sf::setup
