@@ -129,7 +129,8 @@ Result<Inside> start_guest(const GuestSettings& settings, const SignalState& sig
 
   const unsigned long flags = CLONE_NEWUSER | (settings.pid_namespace ? CLONE_NEWPID : 0UL);
   const pid_t child = fork_into(flags);
-  if (child < 0) return tl::unexpected(explain_user_namespace(errno, read_user_namespace_limits()));
+  const int error = errno;
+  if (child < 0) return tl::unexpected(explain_user_namespace(error, read_user_namespace_limits()));
   if (child == 0) {
     own_end.close();
     ::_exit(live_inside(settings, signals, child_end, log));

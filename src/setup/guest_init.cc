@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 
 #include "setup/posix.hh"
@@ -67,10 +68,28 @@ UniqueFd watch_directory(const ResolvConf& resolv_conf) {
   return fd;
 }
 
-void keep_resolv_conf(int watch, const ResolvConf& resolv_conf, const Log& log) {
+// True where one of the events that are waiting is about the file. Others are not looked at any further: in
+// the middle of a rename its old name can still be found, and cannot be mounted on.
+bool file_changed(int watch, const std::string& file) {
   alignas(inotify_event) std::array<char, 4096> events{};
-  while (::read(watch, events.data(), events.size()) > 0) {
+  bool changed = false;
+  for (;;) {
+    const ssize_t got = ::read(watch, events.data(), events.size());
+    if (got <= 0) return changed;
+    for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
+      inotify_event event{};
+      std::memcpy(&event, &events[at], sizeof(event));
+      at += sizeof(event);
+      if (event.len > 0 && file == &events[at]) changed = true;
+      at += event.len;
+    }
   }
+}
+
+void keep_resolv_conf(int watch, const ResolvConf& resolv_conf, const Log& log) {
+  if (!file_changed(watch, resolv_conf.path.substr(resolv_conf.path.rfind('/') + 1))) return;
+  // Without any file, an overlay over the whole directory would be all that could be mounted: not for a
+  // moment between a removal and a creation.
   struct stat found {};
   if (::lstat(resolv_conf.path.c_str(), &found) != 0 || !needs_mount(resolv_conf.path, resolv_conf.text))
     return;

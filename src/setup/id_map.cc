@@ -14,6 +14,7 @@
 #include <limits>
 #include <optional>
 
+#include "setup/namespaces.hh"
 #include "setup/posix.hh"
 
 namespace sf::setup {
@@ -99,13 +100,17 @@ int write_map(const Kind& kind, pid_t child, const std::vector<IdMapLine>& lines
 Result<void> map_without_ranges(const Kind& kind, pid_t child, bool groups) {
   if (::geteuid() == 0) {
     const auto own_map = read_text(fmt::format("/proc/self/{}", kind.map));
-    if (own_map && write_map(kind, child, identity_of(*own_map)) == 0) return {};
+    if (own_map && write_map(kind, child, identity_of(parse_id_map(*own_map))) == 0) return {};
   }
   // Without privileges a group map needs setgroups(2) to be given up first (user_namespaces(7)). An error
   // shows in the next write.
   if (groups) static_cast<void>(write_text(fmt::format("/proc/{}/setgroups", child), "deny"));
   const int error = write_map(kind, child, {{0, kind.own, 1}});
   if (error == 0) return {};
+  const UserNamespaceLimits limits = read_user_namespace_limits();
+  if (error == EPERM && limits.apparmor_restrict.value_or(0) != 0) {
+    return tl::unexpected(explain_user_namespace(error, limits));
+  }
   return fail(
       "cannot write the {} of the new user namespace: {}; check that this user may make user namespaces "
       "with: unshare -Ur true",
@@ -114,7 +119,9 @@ Result<void> map_without_ranges(const Kind& kind, pid_t child, bool groups) {
 
 Result<void> write_one(const Kind& kind, pid_t child, bool groups, const std::string& user, const Log& log) {
   const auto text = read_text(kind.ranges);
-  const std::vector<IdRange> ranges = parse_sub_ids(text.value_or(""), user, ::geteuid());
+  const auto own_map = read_text(fmt::format("/proc/self/{}", kind.map));
+  const std::vector<IdRange> ranges = existing_ranges(parse_sub_ids(text.value_or(""), user, ::geteuid()),
+                                                      parse_id_map(own_map.value_or("")));
   if (!ranges.empty()) {
     const std::string failure = run_map_program(kind, child, map_with_ranges(kind.own, ranges));
     if (failure.empty()) return {};
@@ -161,9 +168,9 @@ std::vector<IdMapLine> map_with_ranges(std::uint32_t own, const std::vector<IdRa
   return lines;
 }
 
-std::vector<IdMapLine> identity_of(std::string_view own_map) {
+std::vector<IdMapLine> parse_id_map(std::string_view text) {
   std::vector<IdMapLine> lines;
-  for_each_line(own_map, [&](std::string_view line) {
+  for_each_line(text, [&](std::string_view line) {
     std::array<std::uint32_t, 3> fields{};
     std::size_t have = 0;
     while (have < fields.size()) {
@@ -174,9 +181,28 @@ std::vector<IdMapLine> identity_of(std::string_view own_map) {
       fields[have++] = *value;
       line.remove_prefix(end);
     }
-    lines.push_back({fields[0], fields[0], fields[2]});
+    lines.push_back({fields[0], fields[1], fields[2]});
   });
   return lines;
+}
+
+std::vector<IdMapLine> identity_of(const std::vector<IdMapLine>& own_map) {
+  std::vector<IdMapLine> lines = own_map;
+  for (IdMapLine& line : lines) line.outside = line.inside;
+  return lines;
+}
+
+std::vector<IdRange> existing_ranges(const std::vector<IdRange>& ranges,
+                                     const std::vector<IdMapLine>& own_map) {
+  std::vector<IdRange> existing;
+  for (const IdRange& range : ranges) {
+    const bool exists = std::any_of(own_map.begin(), own_map.end(), [&](const IdMapLine& line) {
+      return range.first >= line.inside &&
+             std::uint64_t{range.first} + range.count <= std::uint64_t{line.inside} + line.count;
+    });
+    if (exists) existing.push_back(range);
+  }
+  return existing;
 }
 
 Result<void> write_id_maps(pid_t child, const Log& log) {

@@ -41,8 +41,16 @@ struct IdMapLine {
 // `own` becomes 0, and the ranges follow from 1 on.
 [[nodiscard]] std::vector<IdMapLine> map_with_ranges(std::uint32_t own, const std::vector<IdRange>& ranges);
 
-// All ids that the text of a /proc/self/uid_map maps, each to itself.
-[[nodiscard]] std::vector<IdMapLine> identity_of(std::string_view own_map);
+// The text of a uid_map. Lines that make no sense are left out.
+[[nodiscard]] std::vector<IdMapLine> parse_id_map(std::string_view text);
+
+// All ids that `own_map` maps, each to itself.
+[[nodiscard]] std::vector<IdMapLine> identity_of(const std::vector<IdMapLine>& own_map);
+
+// Those of `ranges` that exist as a whole in a user namespace with `own_map`: in a nested one, /etc/subuid
+// often speaks of ids that are not there.
+[[nodiscard]] std::vector<IdRange> existing_ranges(const std::vector<IdRange>& ranges,
+                                                   const std::vector<IdMapLine>& own_map);
 
 // Writes both maps of `child`, which has just been cloned into a new user namespace by this process.
 [[nodiscard]] Result<void> write_id_maps(pid_t child, const Log& log);

@@ -53,9 +53,11 @@ Result<UniqueFd> open_queue(const TapSettings& settings) {
   request.ifr_flags = static_cast<short>(flags);
   if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) {
     const int error = errno;
-    return fail(
-        "cannot create the TAP '{}': {}; {}", settings.name, reason(error),
-        error == EPERM ? "this needs CAP_NET_ADMIN in the namespace" : "try another name with --tap-name");
+    const char* advice = error == EPERM ? "this needs CAP_NET_ADMIN in the namespace"
+                         : error == ENOTTY
+                             ? "/dev/net/tun is another device here: mknod /dev/net/tun c 10 200"
+                             : "try another name with --tap-name";
+    return fail("cannot create the TAP '{}': {}; {}", settings.name, reason(error), advice);
   }
   const unsigned header_size = TapDevice::kVnetHeaderSize;
   if (::ioctl(fd->get(), TUNSETVNETHDRSZ, &header_size) != 0) {
