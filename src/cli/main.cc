@@ -1,41 +1,19 @@
 // The program's entry: options, set-up, and what connects the engine to the two outsides.
-#include <unistd.h>
+#include <fmt/format.h>
 
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
+#include <utility>
 
 #include "cli/addresses.hh"
 #include "cli/options.hh"
 #include "setup/posix.hh"
 #include "setup/setup.hh"
+#include "setup/stderr_log.hh"
 
 namespace {
 
 using namespace sf;
-
-// One line per message, in one write, so that lines of several processes do not mix.
-Log make_log(const cli::Config& config) {
-  const bool json = config.log_format == cli::LogFormat::json;
-  return Log(config.log_level, [json](LogLevel level, std::string_view message) {
-    std::string line;
-    if (json) {
-      const std::time_t now = std::time(nullptr);
-      std::tm parts{};
-      char stamp[32] = "";
-      if (::gmtime_r(&now, &parts) != nullptr)
-        std::strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &parts);
-      line = json_line(level, message, stamp);
-      if (line.empty() || line.back() != '\n') line += '\n';
-    } else if (level == LogLevel::error || level == LogLevel::info) {
-      line = fmt::format("slirp-forwarder: {}\n", message);
-    } else {
-      line = fmt::format("slirp-forwarder: {}: {}\n", to_string(level), message);
-    }
-    static_cast<void>(setup::write_all(STDERR_FILENO, line));
-  });
-}
 
 setup::NetworkSettings network_settings(const cli::Config& config) {
   const link::Network network = cli::make_network(config);
@@ -75,7 +53,15 @@ Result<setup::Inside> start_inside(const cli::Config& config, const setup::Signa
 }
 
 int run(const cli::Config& config, const setup::SignalState& signals) {
-  const Log log = make_log(config);
+  const Log log(config.log_level, setup::stderr_sink(config.log_format == cli::LogFormat::json));
+  for (const auto& [option, fd] :
+       {std::pair("--ready-fd", config.ready_fd), std::pair("--exit-fd", config.exit_fd)}) {
+    if (fd >= 0 && !setup::is_open(fd)) {
+      log.error("{} '{}': is not an open descriptor; have the caller open it, as with {}>FILE in a shell",
+                option, fd, fd);
+      return cli::kExitUsage;
+    }
+  }
   auto inside = start_inside(config, signals, log);
   if (!inside) {
     log.error("{}", inside.error().message);

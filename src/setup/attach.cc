@@ -90,23 +90,31 @@ Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::str
   return tap;
 }
 
+// Standard input, output and error stay.
+void close_all_but(int fd) {
+  if (fd > 3) static_cast<void>(::close_range(3, static_cast<unsigned>(fd) - 1, 0));
+  static_cast<void>(::close_range(static_cast<unsigned>(fd) + 1, ~0U, 0));
+}
+
 int live_on_path(const NetworkSettings& settings, const std::string& path, const Channel& channel,
                  const Log& log) {
   // Out of reach of what the terminal sends to the foreground process group, and of kill(2) to that group:
   // this process unmounts PATH when the program has ended, by SIGKILL as well.
   static_cast<void>(::setsid());
+  close_all_but(channel.fd());  // such as --ready-fd, whose reader waits for its end
   sigset_t all;
   sigfillset(&all);
   static_cast<void>(::sigprocmask(SIG_BLOCK, &all, nullptr));
   auto tap = create_on_path(settings, path, log);
+  const MountedNamespace mount = MountedNamespace::on(path);
   const bool mounted = tap.has_value();
   const bool serving = serve(settings, std::move(tap), channel, log);
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
   static_cast<void>(::unshare(CLONE_NEWNET));
   if (serving) static_cast<void>(channel.receive());  // absent: the program has ended
-  if (mounted && ::umount2(path.c_str(), MNT_DETACH) != 0 && errno != EINVAL) {
-    log.warning("cannot unmount '{}': {}; remove it with: umount {}", path, reason(errno), path);
-  }
+  const int error = mounted ? mount.unmount() : 0;
+  if (error != 0)
+    log.warning("cannot unmount '{}': {}; remove it with: umount {}", path, reason(error), path);
   return mounted ? 0 : 1;
 }
 
@@ -127,7 +135,10 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
 Result<Inside> start_path(const NetworkSettings& settings, const std::string& path, const Log& log) {
   auto resolved = check_path(path);
   if (!resolved) return tl::unexpected(resolved.error());
-  return start_child([&](const Channel& channel) { return live_on_path(settings, *resolved, channel, log); });
+  auto inside =
+      start_child([&](const Channel& channel) { return live_on_path(settings, *resolved, channel, log); });
+  if (inside) inside->set_mount(MountedNamespace::on(*resolved));
+  return inside;
 }
 
 }  // namespace sf::setup

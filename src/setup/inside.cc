@@ -7,6 +7,7 @@ namespace sf::setup {
 
 Inside::~Inside() {
   if (child_ > 0) static_cast<void>(collect());
+  if (mount_) static_cast<void>(mount_->unmount());
 }
 
 int Inside::collect() {

@@ -4,6 +4,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -125,9 +126,29 @@ bool is_namespace(int fd, int type) {
   return found >= 0 && (type == 0 || found == type);
 }
 
+MountedNamespace MountedNamespace::on(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return {path, 0, 0};
+  return {path, info.st_dev, info.st_ino};
+}
+
+int MountedNamespace::unmount() const {
+  const MountedNamespace now = on(path);
+  if (now.device != device || now.inode != inode) return 0;
+  return ::umount2(path.c_str(), MNT_DETACH) == 0 ? 0 : errno;
+}
+
 Result<Target> open_target(const std::string& target, const std::string& userns_path) {
   auto network = open_network(target);
   if (!network) return tl::unexpected(network.error());
+  const UniqueFd own_network = open_fd("/proc/self/ns/net", O_RDONLY);
+  if (own_network && same_file(own_network.get(), network->get())) {
+    return fail(
+        "cannot attach to '{}': it is in the network namespace that this program is to use as the host's; "
+        "name "
+        "another one, or start this program outside of it",
+        target);
+  }
   Target found;
   found.network = *std::move(network);
   if (!userns_path.empty()) {

@@ -39,6 +39,18 @@ struct Target {
 // Joins both for the calling process, which has to have one thread.
 [[nodiscard]] Result<void> join(const Target& target);
 
+// A namespace that is bind-mounted on a file, told apart from others that may be mounted there later.
+struct MountedNamespace {
+  std::string path;
+  dev_t device = 0;
+  ino_t inode = 0;
+
+  // What is mounted on `path` now.
+  [[nodiscard]] static MountedNamespace on(const std::string& path);
+  // Unmounts it where it is still there. An errno, or 0.
+  [[nodiscard]] int unmount() const;
+};
+
 // True for descriptors of namespaces, and of the kind `type` (CLONE_NEWNET...) where it is not 0.
 [[nodiscard]] bool is_namespace(int fd, int type);
 

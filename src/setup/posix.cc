@@ -20,6 +20,10 @@ UniqueFd open_fd(const std::string& path, int flags) {
   return UniqueFd(::open(path.c_str(), flags | O_CLOEXEC));
 }
 
+bool is_open(int fd) {
+  return ::fcntl(fd, F_GETFD) >= 0;
+}
+
 std::optional<std::string> read_text(const std::string& path) {
   const UniqueFd fd = open_fd(path, O_RDONLY);
   if (!fd) return std::nullopt;

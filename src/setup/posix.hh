@@ -18,6 +18,9 @@ namespace sf::setup {
 // Writes all of it, over short writes and interruptions. 0, or the errno.
 [[nodiscard]] int write_all(int fd, const std::string& text);
 
+// A descriptor that somebody handed to the program is there.
+[[nodiscard]] bool is_open(int fd);
+
 // open(2) with O_CLOEXEC.
 [[nodiscard]] UniqueFd open_fd(const std::string& path, int flags);
 

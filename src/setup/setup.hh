@@ -25,6 +25,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,7 @@
 #include "base/result.hh"
 #include "setup/channel.hh"
 #include "setup/configure.hh"
+#include "setup/namespaces.hh"
 #include "setup/signals.hh"
 #include "setup/tap.hh"
 
@@ -55,7 +57,8 @@ class Inside {
   Inside(Inside&& other) noexcept
       : child_(std::exchange(other.child_, -1)),
         channel_(std::move(other.channel_)),
-        tap_(std::move(other.tap_)) {}
+        tap_(std::move(other.tap_)),
+        mount_(std::exchange(other.mount_, std::nullopt)) {}
   Inside& operator=(Inside&&) = delete;
   ~Inside();
 
@@ -75,6 +78,8 @@ class Inside {
 
   // Waits for the child's TAP; for the start functions.
   [[nodiscard]] Result<void> receive_tap();
+  // For start_path: unmounted at the end, where the child could not do it any more.
+  void set_mount(MountedNamespace mount) { mount_ = std::move(mount); }
   [[nodiscard]] const Channel& channel() const { return channel_; }
   [[nodiscard]] pid_t child() const { return child_; }
 
@@ -85,6 +90,7 @@ class Inside {
   pid_t child_ = -1;
   Channel channel_;
   TapDevice tap_;
+  std::optional<MountedNamespace> mount_;
 };
 
 struct GuestSettings {
