@@ -66,25 +66,30 @@ class Controls {
   std::size_t size_ = 0;
 };
 
-void add_controls(Controls& controls, bool v4, unsigned interface_index, const DatagramOptions& options,
-                  std::uint16_t segment_size) {
+// `source` has to be named along with an interface: the kernel takes an unspecified one to mean that it may
+// choose.
+void add_interface(Controls& controls, bool v4, unsigned index, const std::optional<Address>& source) {
+  if (v4) {
+    in_pktinfo info{};
+    info.ipi_ifindex = static_cast<int>(index);
+    if (source) info.ipi_spec_dst = to_in_addr(*source);
+    controls.add(IPPROTO_IP, IP_PKTINFO, info);
+  } else {
+    in6_pktinfo info{};
+    info.ipi6_ifindex = index;
+    if (source) info.ipi6_addr = to_in6_addr(*source);
+    controls.add(IPPROTO_IPV6, IPV6_PKTINFO, info);
+  }
+}
+
+void add_controls(Controls& controls, bool v4, const DatagramOptions& options, std::uint16_t segment_size) {
   const int ttl = std::max<int>(options.ttl, 1);  // 0 is refused
   if (v4) {
     controls.add(IPPROTO_IP, IP_TTL, ttl);
     controls.add(IPPROTO_IP, IP_TOS, int{options.traffic_class});
-    if (interface_index != 0) {
-      in_pktinfo info{};
-      info.ipi_ifindex = static_cast<int>(interface_index);
-      controls.add(IPPROTO_IP, IP_PKTINFO, info);
-    }
   } else {
     controls.add(IPPROTO_IPV6, IPV6_HOPLIMIT, ttl);
     controls.add(IPPROTO_IPV6, IPV6_TCLASS, int{options.traffic_class});
-    if (interface_index != 0) {
-      in6_pktinfo info{};
-      info.ipi6_ifindex = interface_index;
-      controls.add(IPPROTO_IPV6, IPV6_PKTINFO, info);
-    }
   }
   if (segment_size != 0) controls.add(SOL_UDP, UDP_SEGMENT, segment_size);
 }
@@ -137,10 +142,13 @@ int LinuxHost::send_one(const Slot& slot, const Endpoint& to, Bytes payload, con
   message.msg_iov = &vector;
   message.msg_iovlen = 1;
   Controls controls;
-  const unsigned interface_index = to.address.is_loopback() ? 0 : slot.interface_index;
-  add_controls(controls, slot.v4, interface_index, options, segment_size);
+  add_controls(controls, slot.v4, options, segment_size);
+  if (slot.interface_index != 0 && !to.address.is_loopback()) {
+    add_interface(controls, slot.v4, slot.interface_index, outbound(slot.v4));
+  }
   controls.attach_to(message);
-  // The first error may be an older datagram's, told once; this one has then not been sent.
+  // The first error may be an older datagram's, told once; this one has then not been sent. The price: one
+  // that is itself above the path's MTU is tried twice, and has two entries in the error queue.
   for (int attempt = 0;; ++attempt) {
     if (::sendmsg(slot.fd.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return 0;
     if (errno != EINTR && (attempt > 0 || !may_be_pending(errno))) return errno;
@@ -150,14 +158,20 @@ int LinuxHost::send_one(const Slot& slot, const Endpoint& to, Bytes payload, con
 int LinuxHost::send_segments(Slot& slot, const Endpoint& to, Bytes payload, const DatagramOptions& options) {
   const std::size_t size = options.segment_size;
   const std::size_t at_once = std::clamp<std::size_t>(wire::kUdpMaxPayload / size, 1, kMaxSegments) * size;
+  bool singly = slot.no_segmentation;
   while (!payload.empty()) {
-    const Bytes chunk = take(payload, slot.no_segmentation ? size : at_once);
+    const Bytes chunk = take(payload, singly ? size : at_once);
     const bool many = chunk.size() > size;
     const int error = send_one(slot, to, chunk, options, many ? options.segment_size : std::uint16_t{0});
-    // EIO: a route through IPsec, or a device without checksum offload in older kernels. EINVAL: a kernel
-    // that does not know the option, or, as EMSGSIZE, a segment above the MTU, which has to be fragmented.
-    if (many && (error == EIO || error == EINVAL || error == EMSGSIZE || error == EOPNOTSUPP)) {
-      slot.no_segmentation = true;
+    // A segment above the MTU has to be fragmented, which the kernel does for single datagrams alone.
+    if (many && error == EMSGSIZE) {
+      singly = true;
+      continue;
+    }
+    // EIO: a route through IPsec, or, in older kernels, a device without checksum offload. EINVAL: a kernel
+    // that does not know the option.
+    if (many && (error == EIO || error == EINVAL || error == EOPNOTSUPP)) {
+      singly = slot.no_segmentation = true;
       continue;
     }
     if (error != 0) return error;
@@ -174,8 +188,10 @@ HostError LinuxHost::send_datagram(SocketId socket, const Endpoint& to, Bytes pa
   if (const int error = set_dont_fragment(*slot, options.dont_fragment); error != 0)
     return host_error_from(error);
   const bool many = options.segment_size != 0 && payload.size() > options.segment_size;
-  return host_error_from(many ? send_segments(*slot, to, payload, options)
-                              : send_one(*slot, to, payload, options, 0));
+  const int error =
+      many ? send_segments(*slot, to, payload, options) : send_one(*slot, to, payload, options, 0);
+  if (error == EMSGSIZE) slot->too_large_for = to;
+  return host_error_from(error);
 }
 
 std::span<const ReceivedDatagram> LinuxHost::receive_datagrams(SocketId socket) {
@@ -184,7 +200,13 @@ std::span<const ReceivedDatagram> LinuxHost::receive_datagrams(SocketId socket) 
 
 bool LinuxHost::receive_error(SocketId socket, DatagramError& error) {
   const Slot* slot = find(socket);
-  return slot != nullptr && receiver_.receive_error(slot->fd.get(), slot->v4, error);
+  if (slot == nullptr || !receiver_.receive_error(slot->fd.get(), slot->v4, error)) return false;
+  // What the host itself finds too large it reports without the port, as it has that from connected sockets
+  // alone.
+  if (error.destination.port == 0 && error.destination.address == slot->too_large_for.address) {
+    error.destination.port = slot->too_large_for.port;
+  }
+  return true;
 }
 
 }  // namespace sf::host

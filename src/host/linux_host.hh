@@ -21,11 +21,11 @@ namespace sf::host {
 struct HostOptions {
   // Source addresses and interface of everything that leaves for other machines. What goes to the host's own
   // loopback is left alone, or a name server on 127.0.0.53 could not be reached.
-  std::optional<Address> outbound4;
-  std::optional<Address> outbound6;
-  std::string outbound_interface;
-  std::vector<Endpoint> dns_override;  // instead of resolv.conf's servers
-  bool dns = true;                     // false: resolvers() is always empty
+  std::optional<Address> outbound4{};
+  std::optional<Address> outbound6{};
+  std::string outbound_interface{};
+  std::vector<Endpoint> dns_override{};  // instead of resolv.conf's servers
+  bool dns = true;                       // false: resolvers() is always empty
   std::string resolv_conf_path = "/etc/resolv.conf";
 };
 
@@ -44,7 +44,8 @@ class LinuxHost final : public Host {
 
   [[nodiscard]] tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool v4,
                                                                 Token token) override;
-  // A would_block or an error in the middle of many segments leaves those after it unsent.
+  // A would_block or an error in the middle of many segments leaves those after it unsent. After
+  // message_too_large the error queue tells the MTU, at times in two entries (see send_one()).
   [[nodiscard]] HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
                                         const DatagramOptions& options) override;
   [[nodiscard]] std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) override;
@@ -70,6 +71,7 @@ class LinuxHost final : public Host {
     bool no_segmentation = false;                // the kernel refused UDP_SEGMENT once
     HostError outcome = HostError::in_progress;  // of the connect
     unsigned interface_index = 0;                // for every datagram; 0: whichever the routes say
+    Endpoint too_large_for;                      // destination of the last datagram above the path's MTU
   };
 
   [[nodiscard]] tl::expected<SocketId, HostError> adopt(UniqueFd fd, Kind kind, bool v4, Token token);

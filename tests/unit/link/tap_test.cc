@@ -4,20 +4,15 @@
 #include <gtest/gtest.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <functional>
 #include <optional>
 
 #include "unit/link/fake_link.hh"
+#include "unit/support/own_namespace.hh"
 
 namespace sf::link {
 namespace {
@@ -146,29 +141,8 @@ TEST(Tap, WorksWithoutTheHeader) {
 // --- a real device, in a network namespace of a child's
 // --------------------------------------------------------------
 
-constexpr int kSkipped = 77;
-
-#define CHILD_EXPECT(condition)                                                      \
-  do {                                                                               \
-    if (!(condition)) {                                                              \
-      std::fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #condition, errno); \
-      return 1;                                                                      \
-    }                                                                                \
-  } while (false)
-
-void in_own_namespace(const std::function<int()>& body) {
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const bool made = ::unshare(CLONE_NEWNET) == 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0;
-    ::_exit(made ? body() : kSkipped);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == kSkipped) GTEST_SKIP() << "no network namespace or /dev/net/tun to be had here";
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-}
+using test::in_own_namespace;
+using test::kSkipped;
 
 int open_tap(ifreq& request) {
   const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -190,7 +164,7 @@ TEST(TapDevice, DropsWhileTheInterfaceIsDown) {
     Frame frame;
     const auto bytes = pattern(60);
     CHILD_EXPECT(tap.receive(buffer, frame) == Status::empty);
-    CHILD_EXPECT(tap.send(std::array{Bytes{bytes}}, {}) == Status::dropped);
+    CHILD_EXPECT((tap.send(std::array{Bytes{bytes}}, {}) == Status::dropped));
     const UniqueFd control(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     request.ifr_flags = IFF_UP;
     CHILD_EXPECT(::ioctl(control.get(), SIOCSIFFLAGS, &request) == 0);
@@ -209,7 +183,7 @@ TEST(TapDevice, TellsThatItIsGone) {
     const int fd = open_tap(request);
     if (fd < 0) return kSkipped;
     Tap tap(UniqueFd(fd), true, kAllFeatures);
-    CHILD_EXPECT(std::system("ip link delete tap0") == 0);
+    CHILD_EXPECT(test::shell("ip link delete tap0"));
     std::vector<std::uint8_t> buffer(kMaxFrame);
     Frame frame;
     const auto bytes = pattern(60);
