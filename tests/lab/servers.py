@@ -19,7 +19,7 @@ from . import world
 from .dns_server import DnsServer, log_path
 from .http_server import HttpServer
 
-SLOW_READER_PAUSE = 0.05  # seconds between two reads of 64 KiB
+SLOW_READER_PAUSE = 0.01  # seconds between two reads of 64 KiB
 
 
 def _peer(address):
@@ -99,6 +99,8 @@ def _udp_loop(server, reply):
 
 def start_tcp(port, serve):
     listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+    if serve is _read_slowly:  # a small, fixed buffer: the sender feels the reader's pace soon
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 128 * 1024)
     threading.Thread(target=_tcp_loop, args=(listener, serve), daemon=True).start()
 
 

@@ -1,0 +1,62 @@
+# The everyday commands. `make test` is what CI runs; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+JOBS ?= $(shell nproc)
+SEEDS ?= 2000
+PYTHON := /usr/bin/python3
+CONFIGURE := cmake -G Ninja -S . $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+LAB := tests/lab/lab.py
+# `-rs` names every skipped test with its reason: nothing is left out silently.
+PYTEST := pytest -rs -p no:cacheprovider
+
+.PHONY: help deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench install clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+deps: ## install the Debian packages that are missing
+	@scripts/install-deps.sh
+
+build: deps ## the release build, in build/
+	@mkdir -p build; $(CONFIGURE) -B build -DCMAKE_BUILD_TYPE=Release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	@ninja -C build -j $(JOBS)
+
+build-asan: deps ## the build with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan/
+	@mkdir -p build-asan; $(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSF_SANITIZE=ON >build-asan/configure.log 2>&1 || { cat build-asan/configure.log; exit 1; }
+	@ninja -C build-asan -j $(JOBS)
+
+demo: build ## show the main job in the lab
+	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/demo.py
+
+test: test-unit test-e2e-asan test-e2e ## everything that CI runs
+
+test-unit: build build-asan ## unit tests, simulator and layering, release and sanitized
+	@ctest --test-dir build --output-on-failure -j $(JOBS)
+	@ctest --test-dir build-asan --output-on-failure -j $(JOBS)
+
+test-e2e: build ## end-to-end tests of the release build
+	@$(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
+
+test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
+	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
+
+sim: build ## the simulator over SEEDS seeds (default 2000)
+	@SF_SIM_SEEDS=$(SEEDS) build/tests/simulator
+
+lint: build ## clang-tidy, cppcheck, formatting
+	@scripts/lint.sh
+
+format: ## format all C++ files in place
+	@find src tests fuzz bench -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
+
+bench: build ## one TCP stream, interleaved with native, slirp4netns and pasta; JSON in build/bench/
+	@mkdir -p build/bench
+	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) bench/stream.py --output $(CURDIR)/build/bench
+
+install: build ## install the program and its man page (DESTDIR and PREFIX as usual)
+	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
+
+clean: ## remove the builds
+	@rm -rf build build-asan

@@ -1,0 +1,169 @@
+"""`slirp-forwarder attach`: an existing namespace, by process or by path."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from lab.guest import wait_for
+from lab.network import WAN4
+
+pytestmark = pytest.mark.core
+
+
+class Container:
+    """A namespace that somebody else made: `unshare` held open by a sleeping process."""
+
+    def __init__(self, lab, seconds="infinity"):
+        self.lab = lab
+        pid_file = lab.path("container-pid")
+        script = f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep {seconds}"
+        self.process = lab.user_popen(["unshare", "-rmn", "sh", "-c", script])
+        wait_for(pid_file.exists, 10, "the container")
+        self.pid = int(pid_file.read_text())
+
+    def run(self, argv, check=True, timeout=20):
+        enter = ["nsenter", f"--target={self.pid}", "--user", "--mount", "--net", "--setuid=0", "--setgid=0", "--"]
+        done = subprocess.run([*enter, "bash", "-c", argv], capture_output=True, text=True, timeout=timeout,
+                              env=self.lab.user_environment())
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    def kill(self):
+        self.lab.stop(self.process, signal.SIGKILL)
+
+
+@pytest.fixture
+def container(lab):
+    it = Container(lab)
+    yield it
+    it.kill()
+
+
+def attach(lab, *words, exit_fd=None):
+    """Start attach with a ready-fd; returns the process once it is ready."""
+    ready, write = os.pipe()
+    keep = [write] + ([exit_fd] if exit_fd is not None else [])
+    process = lab.user_popen([lab.binary, "attach", f"--ready-fd={write}", *words], pass_fds=keep, stderr=subprocess.PIPE)
+    os.close(write)
+    import select
+
+    readable = select.select([ready], [], [], 15)[0]
+    said = os.read(ready, 10) if readable else b"nothing"
+    os.close(ready)
+    assert said == b"1", f"{said}: status {process.poll()}: {process.stderr.read() if process.poll() is not None else ''}"
+    return process
+
+
+def works(container, tap="tap0"):
+    assert f"default via 10.0.2.2 dev {tap}" in container.run("ip route").stdout
+    assert container.run(f"curl -sS --max-time 5 http://{WAN4}/").stdout == "hello from the lab\n"
+
+
+def test_by_pid(lab, container, nothing_left):
+    process = attach(lab, "--configure", str(container.pid))
+    works(container)
+    lab.stop(process)
+    assert container.run("ip link show tap0", check=False).returncode != 0, "the TAP goes with the program"
+
+
+def test_options_after_the_target(lab, container):
+    process = attach(lab, str(container.pid), "eth7", "--configure", "--mtu", "9000")
+    works(container, "eth7")
+    assert "mtu 9000" in container.run("ip link show eth7").stdout
+    lab.stop(process)
+
+
+def test_not_configured(lab, container):
+    process = attach(lab, str(container.pid))
+    out = container.run("ip addr show dev tap0").stdout
+    assert "inet " not in out
+    lab.stop(process)
+
+
+def test_by_path(lab, container):
+    base = f"/proc/{container.pid}/ns"
+    process = attach(lab, "--configure", f"--userns-path={base}/user", f"{base}/net")
+    works(container)
+    lab.stop(process)
+
+
+def test_by_path_finds_the_user_namespace(lab, container):
+    process = attach(lab, "--configure", f"/proc/{container.pid}/ns/net")
+    works(container)
+    lab.stop(process)
+
+
+def test_ends_with_the_namespace(lab, nothing_left):
+    container = Container(lab)
+    process = attach(lab, "--configure", str(container.pid))
+    container.kill()
+    assert process.wait(5) == 0
+
+
+def test_stays_while_another_process_is_there(lab):
+    container = Container(lab)
+    process = attach(lab, "--configure", str(container.pid))
+    other = subprocess.Popen(["nsenter", f"--target={container.pid}", "--net", "sleep", "1000"])
+    container.kill()
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(2)
+    other.kill()
+    other.wait()
+    assert process.wait(5) == 0
+
+
+def test_exit_fd(lab, container):
+    read, write = os.pipe()
+    process = attach(lab, "--configure", str(container.pid), f"--exit-fd={read}", exit_fd=read)
+    os.close(read)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(0.5)
+    os.close(write)
+    assert process.wait(5) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_ends_at_a_signal(lab, container, number):
+    process = attach(lab, "--configure", str(container.pid))
+    process.send_signal(number)
+    assert process.wait(5) in (0, -number, 128 + number)
+
+
+def test_killed(lab, container, nothing_left):
+    process = attach(lab, "--configure", str(container.pid))
+    process.kill()
+    process.wait(5)
+    wait_for(lambda: container.run("ip link show tap0", check=False).returncode != 0, 5, "the TAP to go")
+
+
+def test_pid_is_gone(lab, nothing_left):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    done = lab.user_run([lab.binary, "attach", str(gone.pid)])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and str(gone.pid) in done.stderr
+
+
+def test_path_is_no_namespace(lab, nothing_left):
+    for path in ("/etc/passwd", "/no/such/file"):
+        done = lab.user_run([lab.binary, "attach", path])
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1 and path in done.stderr
+
+
+def test_name_is_taken(lab, container):
+    first = attach(lab, "--configure", str(container.pid))
+    done = lab.user_run([lab.binary, "attach", str(container.pid)])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "tap0" in done.stderr
+    works(container)
+    lab.stop(first)
+
+
+def test_foreign_namespace_is_refused(lab, nothing_left):
+    """The world's own namespaces belong to its root, not to us."""
+    done = lab.user_run([lab.binary, "attach", "/run/netns/wan"])
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1

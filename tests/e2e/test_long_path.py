@@ -1,0 +1,23 @@
+"""A path of 40 ms with a 100 Mbit/s link: one stream has to fill it, each way."""
+
+import json
+
+import pytest
+
+from lab.network import SLOW4, SLOW6
+
+pytestmark = pytest.mark.release
+
+
+@pytest.mark.parametrize("address", [SLOW4, SLOW6], ids=["v4", "v6"])
+@pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])
+def test_one_stream_fills_the_link(guest, address, direction):
+    out = guest.out(["iperf3", "-J", "-c", address, "-t", "6", "-O", "2", *direction], timeout=40)
+    received = json.loads(out)["end"]["sum_received"]["bits_per_second"] / 1e6
+    assert received >= 85, f"{received:.1f} Mbit/s of goodput"
+
+
+def test_round_trip_is_what_it_should_be(guest):
+    """The lab's own check: without the delay the test above would prove nothing."""
+    out = guest.out(f"ping -c 3 -i 0.3 {SLOW4}")
+    assert float(out.split("= ")[1].split("/")[0]) >= 40
