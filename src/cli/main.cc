@@ -18,7 +18,9 @@ using namespace sf;
 setup::NetworkSettings network_settings(const cli::Config& config) {
   const link::Network network = cli::make_network(config);
   setup::NetworkSettings settings;
-  settings.tap = {config.tap_name, config.mtu, config.mac, 1};
+  settings.tap.name = config.tap_name;
+  settings.tap.mtu = config.mtu;
+  settings.tap.mac = config.mac;
   settings.configure = config.configure;
   settings.guest4 = network.guest4;
   settings.prefix4 = network.prefix4;

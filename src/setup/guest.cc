@@ -84,7 +84,9 @@ Result<TapDevice> set_up_inside(const GuestSettings& settings, const Log& log) {
     adopt_orphans();
   }
   if (auto made = make_namespaces(settings); !made) return tl::unexpected(made.error());
-  auto tap = create_tap(settings.network.tap);
+  TapSettings wanted = settings.network.tap;
+  wanted.holds_namespace = true;
+  auto tap = create_tap(wanted);
   if (!tap) return tap;
   if (auto done = configure_network(settings.network, log); !done) return tl::unexpected(done.error());
   return tap;

@@ -77,7 +77,8 @@ Result<bool> set_offloads(int fd, const std::string& name) {
               reason(errno));
 }
 
-// In the temporary namespace, which the descriptors hold from then on.
+// In the namespace that this process is in, and that the descriptors hold from then on. Where `final_netns`
+// is not -1, the device is moved there.
 Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
   TapDevice device;
   device.name = settings.name;
@@ -100,6 +101,7 @@ Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
   auto mac = netlink->link_mac(*index);
   if (!mac) return tl::unexpected(mac.error());
   device.mac = *mac;
+  if (final_netns < 0) return device;
   if (auto moved = netlink->move_link(*index, device.name, final_netns); !moved) {
     return tl::unexpected(moved.error());
   }
@@ -109,6 +111,7 @@ Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
 }  // namespace
 
 Result<TapDevice> create_tap(const TapSettings& settings) {
+  if (settings.holds_namespace) return create_here(settings, -1);
   const UniqueFd final_netns = open_fd("/proc/thread-self/ns/net", O_RDONLY);
   if (!final_netns) return fail("cannot open /proc/thread-self/ns/net: {}; mount /proc", reason(errno));
   if (::unshare(CLONE_NEWNET) != 0) return explain_unshare("a network namespace for the TAP", errno);
