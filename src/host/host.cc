@@ -38,4 +38,22 @@ const char* to_string(HostError error) {
   return "unknown error";
 }
 
+std::optional<wire::IcmpError> icmp_error_for(HostError error) {
+  switch (error) {
+    case HostError::net_unreachable:
+    case HostError::no_ports:  // no address of that family to send from
+      return wire::IcmpError::net_unreachable;
+    case HostError::host_unreachable:
+    case HostError::timed_out:
+      return wire::IcmpError::host_unreachable;
+    case HostError::prohibited:
+    case HostError::denied:
+      return wire::IcmpError::admin_prohibited;
+    case HostError::message_too_large:
+      return wire::IcmpError::packet_too_big;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace sf::host

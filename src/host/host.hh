@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <tl/expected.hpp>
 
@@ -42,6 +43,8 @@ enum class HostError : std::uint8_t {
   other,
 };
 [[nodiscard]] const char* to_string(HostError error);
+// What the guest is told about a packet that the host could not send; nothing where that has no ICMP error.
+[[nodiscard]] std::optional<wire::IcmpError> icmp_error_for(HostError error);
 
 // What an event says; several may hold at once.
 struct Readiness {

@@ -12,7 +12,10 @@ import tempfile
 
 PURE = {"base"}
 WIRE = PURE | {"wire"}
-INTERFACES = {"link/link.hh", "host/host.hh"}  # they depend on base and wire alone, so any layer may see them
+# The interfaces to either side and what is pure about them (sf_interfaces): they depend on base, wire and each other
+# alone, so any layer above may see them.
+INTERFACES = {"link/link.hh", "link/network.hh", "link/to_guest.hh", "link/forwarding.hh", "host/host.hh",
+              "host/resolvers.hh"}
 TRANSLATORS = {"tcp", "udp", "icmp", "services"}
 ENGINE = WIRE | TRANSLATORS | {"engine"}
 

@@ -1,0 +1,33 @@
+// How many ICMP errors may be originated (RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8): a token
+// bucket.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "base/time.hh"
+
+namespace sf::engine {
+
+// Full at first. Kept as the time at which it will be full again, so that nothing has to be refilled.
+class RateLimit {
+ public:
+  // `per_second` from 1 to 10^9, `burst` from 1.
+  constexpr RateLimit(std::uint32_t per_second, std::uint32_t burst)
+      : interval_(Duration(1s) / per_second), window_(interval_ * burst) {}
+
+  // Takes a token where there is one.
+  [[nodiscard]] constexpr bool admit(Time now) {
+    const Time full_at = std::max(full_at_, now) + interval_;
+    if (full_at - now > window_) return false;
+    full_at_ = full_at;
+    return true;
+  }
+
+ private:
+  Duration interval_;
+  Duration window_;
+  Time full_at_ = Time::min();
+};
+
+}  // namespace sf::engine

@@ -1,0 +1,154 @@
+#include "udp/translator.hh"
+
+namespace sf::udp {
+namespace {
+
+using host::HostError;
+
+// RFC 4787 REQ-5: at least 2 minutes, 5 minutes recommended. A mapping that never saw an answer gets the
+// lesser; one to a well-known port may go earlier (REQ-5 a), and stub resolvers take a new port for every
+// query.
+constexpr Duration kRepliedIdle = 300s;
+constexpr Duration kUnrepliedIdle = 120s;
+constexpr Duration kQueryIdle = 30s;
+constexpr std::uint16_t kDnsPort = 53;
+
+// Batches per call, so that one busy flow does not hold up the others.
+constexpr int kMaxBatches = 8;
+// Payload of a super-frame that we put together ourselves; with headers well within 65,535.
+constexpr std::size_t kMaxGathered = 60000;
+
+std::size_t datagram_count(const host::ReceivedDatagram& datagram) {
+  if (datagram.segment_size == 0 || datagram.payload.empty()) return 1;
+  return (datagram.payload.size() + datagram.segment_size - 1) / datagram.segment_size;
+}
+
+link::FlowEnds ends(const Flow& flow) {
+  return {flow.guest.address, flow.guest_mac, flow.socket};
+}
+
+struct QuoteOf {
+  const Flow& flow;
+  wire::Quote operator()(const wire::IpHeader& header, const host::DatagramError& error) const {
+    return wire::Quote::udp(header, flow.guest.port, error.destination.port, error.payload);
+  }
+};
+
+}  // namespace
+
+HostError Translator::open(Flow& flow, host::Token token, Time now) {
+  const auto socket = host_.open_datagram(host::DatagramKind::udp, flow.guest.address.is_v4(), token);
+  if (!socket) return socket.error();
+  flow.socket = *socket;
+  flow.last_active = now;
+  return HostError::none;
+}
+
+void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                            const Address& host_destination, std::uint16_t gso_size, Time now) {
+  const Endpoint to{host_destination, datagram.destination_port};
+  const bool many = gso_size != 0 && datagram.payload.size() > gso_size;
+  const std::size_t headers = packet.whole.size() - packet.payload.size() + wire::kUdpHeaderSize;
+  const std::size_t size = many ? headers + gso_size : packet.whole.size();
+  host::DatagramOptions options = link::forwarded(packet, size);
+  options.segment_size = many ? gso_size : std::uint16_t{0};
+
+  flow.last_active = now;
+  if (datagram.destination_port != kDnsPort) flow.queries_only = false;
+  const HostError error = host_.send_datagram(flow.socket, to, datagram.payload, options);
+  if (error == HostError::none) {
+    ++counters_.from_guest;
+  } else {
+    ++counters_.not_sent;
+    forwarding_.on_send_failed(ends(flow), error, packet, host_destination, options.dont_fragment,
+                               QuoteOf{flow}, now);
+  }
+}
+
+void Translator::on_error(Flow& flow, Time now) {
+  forwarding_.pass_errors(ends(flow), QuoteOf{flow}, now);
+}
+
+bool Translator::on_readable(Flow& flow, Time now) {
+  for (int batch = 0; batch < kMaxBatches; ++batch) {
+    Received received = host_.receive_datagrams(flow.socket);
+    if (received.empty()) return false;
+    while (!received.empty()) {
+      const std::size_t count = run_length(received);
+      if (deliver(flow, received.first(count), now) == link::Status::gone) return false;
+      received = received.subspan(count);
+    }
+  }
+  return true;
+}
+
+std::size_t Translator::run_length(Received received) const {
+  const host::ReceivedDatagram& first = received.front();
+  const std::size_t headers = wire::ip_header_size(first.from.address) + wire::kUdpHeaderSize;
+  const std::size_t size = first.payload.size();
+  // A datagram that has to be fragmented cannot be a segment.
+  if (first.segment_size != 0 || first.truncated || size == 0 || headers + size > to_guest_.mtu()) return 1;
+  std::size_t total = size;
+  std::size_t count = 1;
+  for (; count < received.size(); ++count) {
+    const host::ReceivedDatagram& next = received[count];
+    const bool alike = next.from == first.from && next.ttl == first.ttl &&
+                       next.traffic_class == first.traffic_class && next.segment_size == 0 && !next.truncated;
+    if (!alike || next.payload.empty() || next.payload.size() > size) break;
+    if (total + next.payload.size() > kMaxGathered) break;
+    total += next.payload.size();
+    // Only the last segment may be shorter.
+    if (next.payload.size() < size) return count + 1;
+  }
+  return count;
+}
+
+link::Status Translator::deliver(Flow& flow, Received run, Time now) {
+  const host::ReceivedDatagram& first = run.front();
+  const auto source = forwarding_.source_for_guest(first.from.address);
+  if (!source) {
+    counters_.filtered += run.size();
+    return link::Status::ok;
+  }
+  if (first.truncated) {
+    ++counters_.not_delivered;
+    return link::Status::dropped;
+  }
+  Bytes payload = first.payload;
+  std::uint16_t segment_size = first.segment_size;
+  std::size_t datagrams = datagram_count(first);
+  if (run.size() > 1) {
+    gathered_.clear();
+    for (const host::ReceivedDatagram& datagram : run) {
+      gathered_.insert(gathered_.end(), datagram.payload.begin(), datagram.payload.end());
+    }
+    payload = gathered_;
+    segment_size = static_cast<std::uint16_t>(first.payload.size());
+    datagrams = run.size();
+  }
+  wire::IpHeader header;
+  header.source = *source;
+  header.destination = flow.guest.address;
+  header.ttl = link::forwarded_ttl(first.ttl);
+  header.traffic_class = first.traffic_class;
+  header.dont_fragment = false;  // it may need to be fragmented to reach the guest
+  flow.seen_reply = true;
+  flow.last_active = now;
+  const link::Status status =
+      to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port, payload, segment_size);
+  (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
+  return status;
+}
+
+Time Translator::deadline(const Flow& flow) {
+  if (flow.queries_only) return flow.last_active + kQueryIdle;
+  return flow.last_active + (flow.seen_reply ? kRepliedIdle : kUnrepliedIdle);
+}
+
+void Translator::close(Flow& flow) {
+  if (flow.socket == host::kNoSocket) return;
+  host_.close(flow.socket);
+  flow.socket = host::kNoSocket;
+}
+
+}  // namespace sf::udp

@@ -1,0 +1,87 @@
+// UDP: datagrams of the guest's to and from ordinary sockets.
+//
+// Theory of operation. A flow is one address and port of the guest's, and owns one unconnected socket of the
+// host's: whatever the guest sends from there leaves from one port, to whomever it goes (endpoint-independent
+// mapping, RFC 4787 REQ-1), and whoever answers reaches it (endpoint-independent filtering, REQ-8), except
+// from where the guest could not send to itself: the host's loopback where that is closed, link-local
+// addresses, and addresses of the network inside.
+//
+//   guest 10.0.2.100:5000 ── Flow ── host socket *:41234 ─┬─ 192.0.2.1:53
+//                                                         └─ 198.51.100.7:3478
+//
+// Path MTU, ICMP errors and TTL: link/forwarding.hh.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "host/host.hh"
+#include "link/forwarding.hh"
+#include "link/network.hh"
+#include "link/to_guest.hh"
+#include "wire/ip.hh"
+#include "wire/udp.hh"
+
+namespace sf::udp {
+
+struct Flow {
+  Endpoint guest;
+  MacAddress guest_mac;
+  host::SocketId socket = host::kNoSocket;  // owned: open() and close()
+  Time last_active{};                       // of a datagram in either direction (RFC 4787 REQ-6)
+  bool seen_reply = false;
+  bool queries_only = true;  // all that the guest has sent went to port 53
+};
+
+struct Counters {
+  std::uint64_t from_guest = 0;     // datagrams handed to the host (a super-frame is one)
+  std::uint64_t to_guest = 0;       // datagrams handed to the link (segments counted singly)
+  std::uint64_t not_sent = 0;       // the host did not take it
+  std::uint64_t not_delivered = 0;  // cut short on the way, or the link did not take it
+  std::uint64_t filtered = 0;       // from an address that the guest cannot reach itself
+};
+
+class Translator {
+ public:
+  // `admit_error` is asked before each ICMP error to the guest; false: it is left out (RFC 4443 section 2.4
+  // (f)).
+  Translator(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
+             link::Forwarding::AdmitError admit_error)
+      : host_(host), to_guest_(to_guest), forwarding_(host, to_guest, network, std::move(admit_error)) {}
+
+  // Opens the flow's socket, for which flow.guest must be set. `none`, or why it failed; then nothing is
+  // open.
+  [[nodiscard]] host::HostError open(Flow& flow, host::Token token, Time now);
+  // Sends one datagram, or a super-frame of `gso_size`-byte ones (0: it is none), to `host_destination` and
+  // the datagram's port, with the TTL one less: the caller has seen to it that it is above 1. Where the host
+  // knows at once that it cannot be delivered, the guest gets an ICMP error.
+  void from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                  const Address& host_destination, std::uint16_t gso_size, Time now);
+  // Passes on what has arrived. True where more may be left, and it is to be called again without an event.
+  [[nodiscard]] bool on_readable(Flow& flow, Time now);
+  // Passes on what the socket's error queue has.
+  void on_error(Flow& flow, Time now);
+  // When the flow has been idle for long enough to be closed.
+  [[nodiscard]] static Time deadline(const Flow& flow);
+  void close(Flow& flow);
+
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+  // ICMP errors that went to the guest.
+  [[nodiscard]] std::uint64_t errors_sent() const { return forwarding_.errors_sent(); }
+
+ private:
+  using Received = std::span<const host::ReceivedDatagram>;
+
+  // How many datagrams from the front can go to the guest as one super-frame; at least 1.
+  [[nodiscard]] std::size_t run_length(Received received) const;
+  [[nodiscard]] link::Status deliver(Flow& flow, Received run, Time now);
+
+  host::Host& host_;
+  link::ToGuest& to_guest_;
+  link::Forwarding forwarding_;
+  std::vector<std::uint8_t> gathered_;  // a run's payloads; empty until there is a first run
+  Counters counters_;
+};
+
+}  // namespace sf::udp
