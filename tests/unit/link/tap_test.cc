@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -11,6 +12,7 @@
 #include <cstring>
 #include <optional>
 
+#include "link/to_guest.hh"
 #include "unit/link/fake_link.hh"
 #include "unit/support/own_namespace.hh"
 
@@ -144,6 +146,9 @@ TEST(Tap, WorksWithoutTheHeader) {
 using test::in_own_namespace;
 using test::kSkipped;
 
+// In kernel headers from Linux 6.2 on.
+constexpr unsigned kTunUso4 = 0x20, kTunUso6 = 0x40;
+
 int open_tap(ifreq& request) {
   const int fd = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return -1;
@@ -189,6 +194,56 @@ TEST(TapDevice, TellsThatItIsGone) {
     const auto bytes = pattern(60);
     CHILD_EXPECT(tap.receive(buffer, frame) == Status::gone);
     CHILD_EXPECT(tap.send(std::array{Bytes{bytes}}, {}) == Status::gone);
+    return 0;
+  });
+}
+
+// The kernel of the guest takes what ToGuest makes of datagrams: whole ones, super-frames, and fragments.
+TEST(TapDevice, DeliversDatagramsToTheGuest) {
+  in_own_namespace([] {
+    ifreq request{};
+    const int fd = open_tap(request);
+    if (fd < 0) return kSkipped;
+    const unsigned wanted = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | kTunUso4 | kTunUso6;
+    if (::ioctl(fd, TUNSETOFFLOAD, wanted) != 0) return kSkipped;  // before Linux 6.2
+    Tap tap(UniqueFd(fd), true, kAllFeatures);
+    CHILD_EXPECT(test::shell(
+        "ip link set tap0 address 02:00:00:00:00:01 up && ip addr add 10.0.2.100/24 dev tap0 && "
+        "ip addr add fd00::100/64 dev tap0 nodad && ip route add default via 10.0.2.2 dev tap0 && "
+        "ip route add default via fd00::2 dev tap0"));
+    ToGuest to_guest(tap, MacAddress{{2, 0, 0, 0, 0, 2}}, 1500);
+    const MacAddress guest{{2, 0, 0, 0, 0, 1}};
+    for (const bool v4 : {true, false}) {
+      const UniqueFd socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+      const timeval limit{.tv_sec = 5, .tv_usec = 0};
+      const int room = 4'000'000;
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+      ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+      sockaddr_in6 any{};
+      any.sin6_family = v4 ? AF_INET : AF_INET6;
+      any.sin6_port = htons(4000);
+      const socklen_t any_size = v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+      CHILD_EXPECT(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&any), any_size) == 0);
+      wire::IpHeader ip;
+      ip.source = *Address::parse(v4 ? "198.51.100.7" : "2001:db8::7");
+      ip.destination = *Address::parse(v4 ? "10.0.2.100" : "fd00::100");
+      const std::pair<std::size_t, std::uint16_t> cases[] = {
+          {1400, 0},        {64 * 900, 900}, {130 * 100 + 1, 100}, {40 * 1400 + 7, 1400},
+          {3 * 3000, 3000}, {65507, 0}};
+      for (const auto& [size, segment] : cases) {
+        const auto data = pattern(size);
+        CHILD_EXPECT(to_guest.send_udp(guest, ip, 53, 4000, data, segment) == Status::ok);
+        for (Bytes left = data; !left.empty();) {
+          const Bytes expected = take(left, segment != 0 ? segment : size);
+          std::vector<std::uint8_t> one(65536);
+          const ssize_t count = ::recv(socket.get(), one.data(), one.size(), 0);
+          CHILD_EXPECT(count == static_cast<ssize_t>(expected.size()));
+          CHILD_EXPECT(std::equal(expected.begin(), expected.end(), one.begin()));
+          left = drop(left, expected.size());
+        }
+      }
+    }
+    CHILD_EXPECT(to_guest.counters().dropped == 0);
     return 0;
   });
 }
