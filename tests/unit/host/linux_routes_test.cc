@@ -137,7 +137,7 @@ TEST(LinuxDatagramPath, ChoosesTheOutboundInterfaceButForLoopback) {
 
 TEST(LinuxPing, IsDeniedOutsideOfTheGroupRange) {
   test::in_own_namespace([] {
-    if (!test::write_file("/proc/sys/net/ipv4/ping_group_range", "1 0")) return test::kSkipped;
+    // Nobody is in the range of a new network namespace.
     HostRig rig;
     for (const bool v4 : {true, false}) {
       const auto socket = rig.host.open_datagram(DatagramKind::ping, v4, 1);
