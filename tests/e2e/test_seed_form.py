@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from lab import world
 from lab.guest import wait_for
 
 pytestmark = pytest.mark.core
@@ -21,23 +22,24 @@ class Session:
         self.process = lab.user_popen(["unshare", "-mr", "sh", "-c", script])
         wait_for(lambda: pid_file.exists(), 10, "the session")
         self.pid = int(pid_file.read_text())
-        self.work = lab.path("session")
+        self.work = world.HOME / pid_file.name
         self.work.mkdir()
         self.work.chmod(0o777)
 
     def command(self, argv):
         argv = ["bash", "-c", argv] if isinstance(argv, str) else [str(word) for word in argv]
-        enter = ["nsenter", f"--target={self.pid}", "--user", "--mount", "--setuid=0", "--setgid=0", "--"]
+        enter = ["nsenter", f"--target={self.pid}", "--user", "--mount", "--setuid=0", "--setgid=0", "--",
+                 "env", f"--chdir={self.work}"]
         return self.lab.host.command([*enter, *argv])
 
     def run(self, argv, timeout=30, check=True, env=None):
-        done = subprocess.run(self.command(argv), cwd=self.work, capture_output=True, text=True, timeout=timeout,
+        done = subprocess.run(self.command(argv), capture_output=True, text=True, timeout=timeout,
                               env=self.lab.user_environment(env))
         assert not check or done.returncode == 0, f"{argv}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
     def popen(self, argv, env=None, **options):
-        return self.lab.popen(self.command(argv), cwd=self.work, env=self.lab.user_environment(env), **options)
+        return self.lab.popen(self.command(argv), env=self.lab.user_environment(env), **options)
 
     def mounted(self, name="net"):
         return f"{self.work}/{name} " in self.run("cat /proc/self/mountinfo").stdout
@@ -68,7 +70,7 @@ def test_readme_session(session):
     """The README's commands, in one shell as its reader types them; only the prompt's pauses are added."""
     script = """
         mount -t tmpfs tmpfs /var/run; mkdir -p /var/run/NetworkManager/
-        touch net; $SLIRP_FORWARDER net & forwarder=$!
+        touch net; slirp-forwarder net & forwarder=$!
         for i in $(seq 100); do mountpoint -q net || [ "$(stat -f -c %t net)" = 6e736673 ] && break; sleep 0.05; done
         sleep 0.3
         nsenter --net=net dhclient -i tap0
@@ -80,11 +82,7 @@ def test_readme_session(session):
         kill $forwarder; wait $forwarder; echo "forwarder: $?"
         grep " $PWD/net " /proc/self/mountinfo || echo unmounted
     """
-    copy = session.lab.path("bin")
-    copy.mkdir()
-    (copy / "slirp-forwarder").write_bytes(open(session.lab.binary, "rb").read())
-    (copy / "slirp-forwarder").chmod(0o755)
-    done = session.run(script, timeout=60, env={"SLIRP_FORWARDER": str(copy / "slirp-forwarder")})
+    done = session.run(script, timeout=60)
     everything = done.stdout + done.stderr
     assert re.search(r"inet 10\.0\.2\.15 +netmask 255\.255\.255\.0 +broadcast 10\.0\.2\.255", done.stdout), everything
     assert re.search(r"tap0: flags=\d+<UP,BROADCAST,RUNNING(,MULTICAST)?> +mtu 1500", done.stdout), everything

@@ -37,7 +37,7 @@ def in_lab(action, command):
     with Lab() as lab:
         if action == "root":
             return lab.popen(command).wait()
-        return lab.user_popen(command, cwd="/run/lab/home").wait()
+        return lab.user_popen(command, cwd=world.HOME).wait()
 
 
 def main():

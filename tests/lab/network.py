@@ -87,7 +87,7 @@ class Lab:
         self.start(self.host, "host")
 
     def _join_slow(self, delay_ms=20, rate_mbit=100):
-        program = world.ROOT / "bin/delay_line"
+        program = world.BIN / "delay_line"
         if not program.exists():
             raise world.LabError("the delay line is not built: build the target delay_line, or set DELAY_LINE to its path")
         process = self.popen(
@@ -135,7 +135,7 @@ class Lab:
 
     def user_environment(self, extra=None):
         env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "SUDO", "PYTHON"))}
-        env.update(HOME=str(world.ROOT / "home"), USER=world.USER, LOGNAME=world.USER, LANG="C.UTF-8", SHELL="/bin/sh")
+        env.update(HOME=str(world.HOME), USER=world.USER, LOGNAME=world.USER, LANG="C.UTF-8", SHELL="/bin/sh")
         env.update(extra or {})
         return env
 

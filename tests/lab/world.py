@@ -26,6 +26,8 @@ PR_SET_PDEATHSIG = 1
 
 USER, USER_ID = "sftest", 5000
 ROOT = pathlib.Path("/run/lab")  # in the world's own tmpfs
+HOME = pathlib.Path("/media")  # of the unprivileged user; not below /run, as its BIN
+BIN = pathlib.Path("/usr/local/bin")  # covered by the world's own: the program under test is what users would type
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -129,7 +131,7 @@ def _private_etc():
     start = 100000 if limit > 200000 else 10000
     for name in ("subuid", "subgid"):
         (etc / name).write_text(f"{USER}:{start}:{min(65536, limit - start)}\n" if limit > 20000 else "")
-    for name, entry in (("passwd", f"{USER}:x:{USER_ID}:{USER_ID}::{ROOT}/home:/bin/sh"), ("group", f"{USER}:x:{USER_ID}:")):
+    for name, entry in (("passwd", f"{USER}:x:{USER_ID}:{USER_ID}::{HOME}:/bin/sh"), ("group", f"{USER}:x:{USER_ID}:")):
         kept = [line for line in (etc / name).read_text().splitlines() if not line.startswith(f"{USER}:")]
         (etc / name).write_text("\n".join(kept + [entry]) + "\n")
     mount(etc, "/etc", flags=MS_BIND)
@@ -187,6 +189,9 @@ def _furnish(binaries):
     for name, descriptor in staged.items():
         _install(f"/proc/self/fd/{descriptor}", name)
         os.close(descriptor)
+    # The program is on the PATH, and neither it nor the home is below /run: a user may well mount something there.
+    mount(ROOT / "bin", BIN, flags=MS_BIND)
+    mount(ROOT / "home", HOME, flags=MS_BIND)
     _private_etc()
     _tun_device()
     _setuid_map_tools()
@@ -197,7 +202,7 @@ def _furnish(binaries):
 
 
 def _environment():
-    env = dict(os.environ, SF_LAB="1", TMPDIR=str(ROOT / "tmp"), SLIRP_FORWARDER=str(ROOT / "bin/slirp-forwarder"))
+    env = dict(os.environ, SF_LAB="1", TMPDIR=str(ROOT / "tmp"), SLIRP_FORWARDER=str(BIN / "slirp-forwarder"))
     env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     env["PYTHONPATH"] = str(pathlib.Path(__file__).resolve().parents[1])
     env["PYTHONDONTWRITEBYTECODE"] = "1"
