@@ -44,11 +44,10 @@ DhcpServer::Lease* DhcpServer::claim(const Address& address, const ClientKey& cl
 }
 
 DhcpServer::Lease* DhcpServer::choose(const wire::DhcpMessage& message, const ClientKey& client, Time now) {
-  // RFC 2131 section 4.3.1: the address it has, then the one that it had, then the one that it would like.
+  // RFC 2131 section 4.3.1: the address that the client has, or had last; then the one that it would like.
   Lease* previous = nullptr;
   for (Lease& lease : leases_) {
     if (lease.client != client) continue;
-    if (!lease.free(now)) return &lease;
     if (previous == nullptr || lease.expiry > previous->expiry) previous = &lease;
   }
   if (previous != nullptr) return previous;

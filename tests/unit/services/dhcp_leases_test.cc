@@ -83,6 +83,22 @@ TEST_F(DhcpTest, AReturningClientGetsItsOldAddress) {
   EXPECT_EQ(offer(discover(2)), second) << "after its end, too";
 }
 
+TEST_F(DhcpTest, AnOldAddressOfferedAgainIsKeptForItsClient) {
+  const Address held = lease(1);
+  now_ += 100000s;
+  EXPECT_EQ(offer(discover(1)), held);
+  EXPECT_EQ(type_of(reboot(held, 2)), DhcpType::nak);
+  EXPECT_EQ(server_.bound(now_), 0U) << "offered is not bound";
+}
+
+TEST_F(DhcpTest, OfSeveralOldAddressesTheLatestIsOffered) {
+  lease(1);
+  EXPECT_EQ(type_of(reboot(address("10.0.2.20"), 1)), DhcpType::ack);
+  EXPECT_EQ(offer(discover(1)), address("10.0.2.20"));
+  now_ += 100000s;
+  EXPECT_EQ(offer(discover(1)), address("10.0.2.20"));
+}
+
 TEST_F(DhcpTest, NobodyIsOfferedAnythingWhenAllAreTaken) {
   for (unsigned client = 1; client <= kRange; ++client) lease(client);
   EXPECT_FALSE(answer(discover(100)));
@@ -117,10 +133,20 @@ TEST_F(DhcpTest, RequestsOutsideOfTheRangeAreBounded) {
     EXPECT_EQ(type_of(reboot(address("10.0.2.100").plus(i), 100 + i)), DhcpType::ack) << i;
   }
   EXPECT_EQ(type_of(reboot(address("10.0.2.200"), 200)), DhcpType::nak);
-  EXPECT_NE(lease(1), kNone) << "the range is not touched by them";
+  const Address in_range = lease(1);
+  EXPECT_NE(in_range, kNone) << "the range is not touched by them";
+  EXPECT_FALSE(answer(release(in_range, 1)));
+  EXPECT_EQ(type_of(reboot(address("10.0.2.200"), 200)), DhcpType::nak) << "nor they by the range";
   EXPECT_FALSE(answer(release(address("10.0.2.100"), 100)));
   EXPECT_EQ(type_of(reboot(address("10.0.2.200"), 200)), DhcpType::ack);
   EXPECT_EQ(type_of(reboot(address("10.0.2.201"), 201)), DhcpType::nak);
+}
+
+TEST_F(DhcpTest, AddressesOutsideOfTheRangeAreNeverChosen) {
+  EXPECT_EQ(type_of(reboot(address("10.0.2.100"), 99)), DhcpType::ack);
+  EXPECT_FALSE(answer(release(address("10.0.2.100"), 99)));
+  for (unsigned client = 1; client <= kRange; ++client) lease(client);
+  EXPECT_FALSE(answer(discover(100)));
 }
 
 TEST_F(DhcpTest, OurOwnAddressesWithinTheRangeAreSkipped) {
@@ -141,7 +167,7 @@ TEST_F(DhcpTest, ARangeAsLargeAsANetworkIsBounded) {
 }
 
 TEST_F(DhcpTest, AnEmptyRangeOffersNothing) {
-  network_.dhcp_first = address("10.0.2.31");
+  network_.dhcp_first = address("10.0.2.40");
   EXPECT_FALSE(answer(discover()));
 }
 

@@ -116,6 +116,15 @@ TEST_F(DhcpTest, RenewingExtendsTheLease) {
   EXPECT_EQ(server_.bound(now_), 0U);
 }
 
+TEST_F(DhcpTest, TheAddressInUseCountsForMoreThanTheOneAskedFor) {
+  const Address held = lease();
+  auto request = renew(held);
+  request.requested_address = address("10.0.2.20");
+  const auto reply = answer(request);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->message.yours, held);
+}
+
 TEST_F(DhcpTest, ARequestWithoutAnyAddressIsIgnored) {
   EXPECT_FALSE(answer(message(DhcpType::request)));
 }
@@ -202,6 +211,15 @@ TEST_F(DhcpTest, RepliesToWhoHasNoAddressGoToTheNewOne) {
   EXPECT_EQ(reply->to, mac(1));
 }
 
+TEST_F(DhcpTest, OffersAreNotSentToWhateverADiscoverSaysIsItsAddress) {
+  auto request = discover();
+  request.client = address("198.51.100.7");
+  const auto reply = answer(request);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->message.client, kAny);
+  EXPECT_EQ(reply->destination, address("10.0.2.15"));
+}
+
 TEST_F(DhcpTest, RepliesAreBroadcastWhereTheClientWantsIt) {
   auto request = discover();
   request.broadcast_flag = true;
@@ -244,6 +262,18 @@ TEST_F(DhcpTest, LongSearchListsAndClientIdentifiersAreShortened) {
   ASSERT_TRUE(reply);
   EXPECT_THAT(reply->message.dns_servers, ElementsAre(address("10.0.2.3")));
   EXPECT_TRUE(reply->message.lease_time);
+}
+
+TEST_F(DhcpTest, NamesAreLeftOutBeforeTheClientIdentifier) {
+  std::string name;
+  for (int i = 0; i < 4; ++i) name += std::string(60, static_cast<char>('a' + i)) + ".";
+  search_ = {name};
+  auto request = discover();
+  request.client_id.assign(150, 7);
+  const auto reply = answer(request);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->message.domain_name, "");
+  EXPECT_EQ(reply->message.client_id, request.client_id);
 }
 
 TEST_F(DhcpTest, ClientIdentifiersAreRepeated) {

@@ -112,6 +112,24 @@ TEST_F(DnsFailoverTest, AnErrorOfAnEarlierServerDoesNotHurryTheNext) {
   EXPECT_THAT(host_.sent, SizeIs(3));
 }
 
+TEST_F(DnsFailoverTest, AnErrorOfTheLatestServerMovesOnThoughAnotherMayStillAnswer) {
+  ask(1, "a.test");
+  pass(DnsForwarder::kServerTimeout);
+  report_error(host_.sent.at(1), 12);
+  EXPECT_EQ(asked(), (std::vector{first_, second_, first_}));
+}
+
+TEST_F(DnsFailoverTest, WhereNobodyElseCanBeAskedTheSilentServerIsWaitedFor) {
+  const Time start = now_;
+  ask(0x4321, "a.test");
+  host_.send_errors[first_] = host_.send_errors[second_] = host::HostError::net_unreachable;
+  pass(DnsForwarder::kServerTimeout);
+  EXPECT_THAT(replies_, IsEmpty());
+  while (replies_.empty() && forwarder_.deadline() != kNever) sleep();
+  EXPECT_EQ(now_ - start, DnsForwarder::kMinimumLife);
+  expect_failure(0x4321);
+}
+
 TEST_F(DnsFailoverTest, AnErrorFromElsewhereIsIgnored) {
   ask(1, "a.test");
   FakeHost::Sent other = host_.sent.at(0);
@@ -141,6 +159,10 @@ TEST_F(DnsFailoverTest, WhereNothingCanBeSentTheGuestIsToldAtOnce) {
   host_.send_errors[second_] = host::HostError::host_unreachable;
   ask(0x4321, "a.test");
   expect_failure(0x4321);
+  EXPECT_FALSE(host_.sockets.empty());
+  ASSERT_NE(forwarder_.deadline(), kNever);
+  pass(DnsForwarder::kIdleClose);
+  EXPECT_TRUE(host_.sockets.empty());
 }
 
 TEST_F(DnsFailoverTest, AFullSocketIsALostPacket) {

@@ -149,7 +149,8 @@ TEST_F(DnsTest, WhatDiffersInAnyPartIsNoDuplicate) {
   ask(dns_query(0x1234, "wan.lab.test", 28));
   forwarder_.query({guest_.address, 40001}, kGuestMac, dns_, dns_query(0x1234, "wan.lab.test"), now_);
   forwarder_.query({address("10.0.2.16"), 40000}, kGuestMac, dns_, dns_query(0x1234, "wan.lab.test"), now_);
-  EXPECT_THAT(host_.sent, SizeIs(6));
+  forwarder_.query(guest_, kGuestMac, {address("10.0.2.4"), 53}, dns_query(0x1234, "wan.lab.test"), now_);
+  EXPECT_THAT(host_.sent, SizeIs(7));
   EXPECT_EQ(forwarder_.counters().duplicates, 0U);
 }
 
