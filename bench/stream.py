@@ -84,7 +84,7 @@ class Attached(Native):
         self.lab.stop(self.holder)
 
     def run(self, argv, timeout):
-        enter = ["nsenter", f"--target={self.pid}", "--user", "--net", "--setuid=0", "--setgid=0", "--"]
+        enter = self.lab.enter_as_root(self.pid, "user", "net")
         return subprocess.run([*enter, *argv], capture_output=True, text=True, timeout=timeout, check=True).stdout
 
     def cpu(self):

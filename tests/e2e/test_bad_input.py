@@ -9,7 +9,9 @@ pytestmark = pytest.mark.core
 
 def one_line(done, status, *words):
     assert done.returncode == status, f"{done.returncode}: {done.stderr}"
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    # A machine without subordinate ids hears of that too; it is no part of the error.
+    said = [line for line in done.stderr.splitlines() if "/etc/subuid has no range" not in line]
+    assert len(said) == 1, done.stderr
     for word in words:
         assert word in done.stderr, done.stderr
 
@@ -67,7 +69,7 @@ def test_tun_is_missing(lab, nothing_left):
 
 
 def test_tun_is_denied(lab, nothing_left):
-    script = "mount -t tmpfs tmpfs /dev/net && touch /dev/net/tun && chmod 0600 /dev/net/tun"
+    script = "mount -t tmpfs tmpfs /dev/net && touch /dev/net/tun && chmod 0 /dev/net/tun"
     done = with_mounts(lab, script, [lab.binary, "run", "--", "true"])
     one_line(done, 1, "/dev/net/tun")
     assert "0666" in done.stderr

@@ -121,8 +121,6 @@ def test_namespaces(lab, nothing_left, options, fresh):
     script = "for n in " + " ".join(kinds) + "; do readlink /proc/self/ns/$n; done"
     inside = dict(zip(kinds, run(lab, *options, "--", "sh", "-c", script).stdout.split()))
     outside = dict(zip(kinds, lab.user_run(["sh", "-c", script]).stdout.split()))
-    if lab.mode == SINGLE_USER:
-        outside.pop("user")
     assert {kind for kind in outside if inside[kind] != outside[kind]} == fresh | ({"user", "mnt", "net"} & set(outside))
 
 

@@ -28,8 +28,7 @@ class Session:
 
     def command(self, argv):
         argv = ["bash", "-c", argv] if isinstance(argv, str) else [str(word) for word in argv]
-        enter = ["nsenter", f"--target={self.pid}", "--user", "--mount", "--setuid=0", "--setgid=0", "--",
-                 "env", f"--chdir={self.work}"]
+        enter = [*self.lab.enter_as_root(self.pid, "user", "mount"), "env", f"--chdir={self.work}"]
         return self.lab.host.command([*enter, *argv])
 
     def run(self, argv, timeout=30, check=True, env=None):

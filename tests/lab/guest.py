@@ -61,8 +61,7 @@ class Guest:
         return pathlib.Path(self.log).read_text(encoding="utf-8")
 
     def command(self, argv):
-        return ["nsenter", f"--target={self.pid}", "--user", "--mount", "--net", "--setuid=0", "--setgid=0", "--",
-                *(str(word) for word in argv)]
+        return [*self.lab.enter_as_root(self.pid, "user", "mount", "net"), *(str(word) for word in argv)]
 
     def run(self, argv, timeout=30, check=True, **options):
         """A command as the guest's root; output is captured. A failure carries the output in the assertion."""

@@ -80,6 +80,10 @@ class Lab:
         self.wan.ip("route", "add", "blackhole", "203.0.113.128/26")
         last_group = min(world.mapped_ids("gid") - 1, 2147483647)
         self.host.sysctl("net/ipv4/ping_group_range", f"0 {last_group}")
+        if self.mode == SINGLE_USER:
+            ids = [f"--map-user={world.USER_ID}", f"--map-group={world.USER_ID}"]
+            self._nobody = self.popen(["unshare", "--user", *ids, "sh", "-c", "echo ready; exec sleep infinity"], stdout=subprocess.PIPE)
+            self._nobody.stdout.readline()
         self._join_slow()
         self.start(self.wan, "wan")
         self.start(self.slow, "slow")
@@ -127,8 +131,9 @@ class Lab:
         namespace = namespace or self.host
         enter = ["nsenter", f"--net={namespace.path}"]
         if self.mode == SINGLE_USER:
-            # One uid only: a nested user namespace takes every capability over the lab away.
-            drop = ["unshare", "--user", f"--map-user={world.USER_ID}", f"--map-group={world.USER_ID}", "--"]
+            # One uid only. A user namespace below the lab's has no capability over the lab; one for all commands,
+            # so that they are the same user to each other. Executing as a uid other than 0 drops what setns gave.
+            drop = ["nsenter", f"--user=/proc/{self._nobody.pid}/ns/user", "--preserve-credentials", "--"]
         else:
             drop = ["setpriv", f"--reuid={world.USER_ID}", f"--regid={world.USER_ID}", "--clear-groups", "--inh-caps=-all", "--"]
         return [*enter, "--", *drop, *(str(word) for word in argv)]
@@ -147,6 +152,11 @@ class Lab:
         options.setdefault("capture_output", True)
         return subprocess.run(self.as_user(argv, namespace), timeout=timeout, check=check, text=True,
                               env=self.user_environment(env), **options)
+
+    def enter_as_root(self, pid, *kinds):
+        """The command line that enters namespaces (user, mount, net) of the user's process `pid`, as root there."""
+        root = ["--preserve-credentials"] if self.mode == SINGLE_USER else ["--setuid=0", "--setgid=0"]
+        return ["nsenter", f"--target={pid}", *(f"--{kind}" for kind in kinds), *root, "--"]
 
     def stop(self, process, number=signal.SIGTERM, timeout=10):
         with contextlib.suppress(ProcessLookupError):
