@@ -98,7 +98,8 @@ class Slirp4netns(Attached):
 
 class Pasta(Attached):
     def command(self):
-        return ["pasta", "--config-net", "-q", "-f", "-i", "h-wan", "-m", str(self.mtu), "-I", "tap0", str(self.pid)]
+        # Without --no-map-gw, the address of its gateway, which is our wan, would be the host itself.
+        return ["pasta", "--config-net", "--no-map-gw", "-q", "-f", "-i", "h-wan", "-m", str(self.mtu), "-I", "tap0", str(self.pid)]
 
 
 CONTENDERS = {"native": Native, "slirp-forwarder": Forwarder, "slirp4netns": Slirp4netns, "pasta": Pasta}
