@@ -59,6 +59,8 @@ struct Layout {
   [[nodiscard]] std::size_t checksum_at() const {
     return transport + (tcp ? kTcpChecksumOffset : kUdpChecksumOffset);
   }
+  // Where the bytes begin that IP's length field counts.
+  [[nodiscard]] std::size_t length_from() const { return kIpOffset + (v4 ? 0 : kIpv6HeaderSize); }
   [[nodiscard]] std::uint8_t protocol() const {
     return static_cast<std::uint8_t>(tcp ? IpProtocol::tcp : IpProtocol::udp);
   }
@@ -161,7 +163,7 @@ bool segment_frame(std::span<const Bytes> parts, const Offload& offload, MutByte
   const std::size_t total = in.left();
   const std::size_t largest = std::min(total, std::size_t{offload.gso_size});
   if (layout->headers + largest > scratch.size()) return false;
-  if (layout->headers - kIpOffset + largest > 0xffff) return false;
+  if (layout->headers - layout->length_from() + largest > 0xffff) return false;
   std::size_t index = 0;
   std::size_t offset = 0;
   do {

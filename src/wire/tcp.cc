@@ -32,8 +32,7 @@ std::size_t fixed_size(const TcpOptions& options) {
 }
 
 std::size_t fitting_sack_blocks(const TcpOptions& options) {
-  const std::size_t room = kMaxOptions - fixed_size(options);
-  if (room < 12) return 0;
+  const std::size_t room = kMaxOptions - fixed_size(options);  // 20 at the least
   return std::min({std::size_t{options.sack_count}, (room - 4) / 8, TcpOptions::kMaxSackBlocks});
 }
 

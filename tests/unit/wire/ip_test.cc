@@ -130,6 +130,10 @@ TEST(Ipv4, QuotedPacketMayBeCutShort) {
   EXPECT_EQ(quoted->payload.size(), 8U);
   EXPECT_EQ(parse_quoted_ip(Bytes{packet}.first(19)).error(), DropReason::truncated);
   EXPECT_EQ(lengths_that_parse(packet, &parse_quoted_ip).front(), 20U);
+  Buffer longer = packet;
+  longer[0] = 0x4f;
+  EXPECT_EQ(lengths_that_parse(longer, &parse_quoted_ip), std::vector<std::size_t>{}) << "60 bytes of header";
+  EXPECT_TRUE(parse_quoted_ip(longer));
   Buffer changed = packet;
   changed[8] = 1;  // a router's TTL, with the checksum left as it was
   EXPECT_TRUE(parse_quoted_ip(changed));

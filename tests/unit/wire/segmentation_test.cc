@@ -186,7 +186,7 @@ TEST(Segmentation, RefusesWhatContradictsItself) {
   bad.headers[12] = 0x12;  // EtherType
   EXPECT_TRUE(refused(bad));
   bad = good;
-  bad.headers[20] |= 0x20;  // a fragment
+  bad.headers[20] |= 0x20;  // a fragment, the first one
   EXPECT_TRUE(refused(bad));
   bad = good;
   bad.headers[46] = 0x40;  // data offset below 5
@@ -216,6 +216,33 @@ TEST(Segmentation, LargestSuperFrame) {
   std::string joined;
   for (const std::string& text : *out) joined += text.substr(2 * v6.headers.size());
   EXPECT_EQ(joined, to_hex(payload));
+}
+
+TEST(Segmentation, PieceThatNoLengthFieldHolds) {
+  const SuperFrame v4 = super_frame(kTcp4Pieces, GsoType::tcp4);
+  const SuperFrame v6 = super_frame(kTcp6Pieces, GsoType::tcp6);
+  const auto count = [](const SuperFrame& frame, std::size_t payload) -> std::size_t {
+    Offload offload = frame.offload;
+    offload.gso_size = 65535;
+    const auto out = segments(std::array<Bytes, 2>{frame.headers, Buffer(payload)}, offload, 70000);
+    return out ? out->size() : 0;
+  };
+  EXPECT_EQ(count(v4, 65535 - 52), 1U);  // 20 of IP, 32 of TCP
+  EXPECT_EQ(count(v4, 65535 - 51), 0U);
+  EXPECT_EQ(count(v6, 65535 - 32), 1U);
+  EXPECT_EQ(count(v6, 65535 - 31), 0U);
+}
+
+TEST(Segmentation, UdpPieceWithAChecksumOfZero) {
+  SuperFrame udp = super_frame(kUdp6Pieces, GsoType::udp);
+  // With a payload of two bytes, these are what the rest sums up to, complemented twice: the checksum comes
+  // out as zero.
+  udp.payload = {0, 0};
+  const auto plain = segments(std::array<Bytes, 2>{udp.headers, udp.payload}, udp.offload).value();
+  const Buffer frame = hex(plain.at(0));
+  std::copy_n(frame.begin() + 60, 2, udp.payload.begin());
+  const auto zero = segments(std::array<Bytes, 2>{udp.headers, udp.payload}, udp.offload).value();
+  EXPECT_EQ(zero.at(0).substr(120, 4), "ffff");
 }
 
 TEST(Segmentation, CompletesChecksums) {
