@@ -44,6 +44,14 @@ TEST_P(ReassemblyLimits, TheSameRangeWithOtherBytes) {
   expect_discarded(piece(datagram_, 0, 1480), piece(other, 0, 1480));
 }
 
+// What is still in the buffer of an earlier datagram is not there.
+TEST_P(ReassemblyLimits, AnOverlapIsNoDuplicateOfAnEarlierDatagram) {
+  EXPECT_TRUE(is_quiet(add(piece(datagram_, 0, 1480, 1))));
+  expect_complete(add(piece(datagram_, 1480, 3000, 1)), datagram_);
+  EXPECT_TRUE(is_quiet(add(piece(datagram_, 0, 1480, 2))));
+  EXPECT_EQ(add(piece(datagram_, 1472, 2960, 2)).drop, DropReason::bad_fragment);
+}
+
 TEST_P(ReassemblyLimits, TwoEnds) {
   expect_discarded(fragment(header(), 1480, take(datagram_, 100), false),
                    fragment(header(), 2960, take(datagram_, 40), false));
@@ -149,7 +157,9 @@ TEST_P(ReassemblyLimits, TheBufferIsUsedAgain) {
 
 TEST_P(ReassemblyLimits, TimesOutWithTheFirstFragmentQuoted) {
   EXPECT_EQ(reassembly_.deadline(), kNever);
-  EXPECT_TRUE(is_quiet(add(piece(datagram_, 1480, 2960), kStart)));
+  wire::IpPacket second = piece(datagram_, 1480, 2960);
+  second.traffic_class = 3;  // congestion experienced, but not by the first
+  EXPECT_TRUE(is_quiet(add(second, kStart)));
   EXPECT_TRUE(is_quiet(add(piece(datagram_, 0, 1480), kStart + 10s)));
   EXPECT_EQ(reassembly_.deadline(), kStart + 30s);
   EXPECT_FALSE(reassembly_.expire(kStart + 29999ms));
@@ -166,6 +176,7 @@ TEST_P(ReassemblyLimits, TimesOutWithTheFirstFragmentQuoted) {
   ASSERT_TRUE(parsed->fragment);
   EXPECT_TRUE(parsed->fragment->more);
   EXPECT_EQ(parsed->fragment->id, 1U);
+  EXPECT_EQ(parsed->traffic_class, 0);
   EXPECT_EQ(copy(parsed->payload), copy(take(datagram_, 1480)));
   EXPECT_EQ(reassembly_.collecting(), 0U);
   EXPECT_FALSE(reassembly_.expire(kStart + 30s));

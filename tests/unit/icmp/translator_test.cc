@@ -62,6 +62,9 @@ TEST_P(Icmp, AReplyHasTheGuestsIdentifier) {
 }
 
 TEST_P(Icmp, ALargeReplyIsFragmentedAndASmallOneAfterItIsNot) {
+  host_.batches.push_back({reply(pattern_)});
+  EXPECT_FALSE(read());
+  link_.sent.clear();
   host_.batches.push_back({reply(pattern(4000)), reply(pattern_)});
   EXPECT_FALSE(read());
   ASSERT_EQ(link_.sent.size(), 4U);

@@ -146,6 +146,23 @@ TEST_P(UdpFromGuest, TooLargeForThePathTellsTheGuestTheMtu) {
   EXPECT_TRUE(host_.errors.empty());
 }
 
+TEST_P(UdpFromGuest, AnotherPathsMtuIsNotThisOnes) {
+  host_.send_error = HostError::message_too_large;
+  auto other = queued(IcmpError::packet_too_big, Address{});
+  other.error.destination.address = router();
+  other.error.mtu = 1300;
+  auto local = queued(IcmpError::packet_too_big, Address{});
+  local.error.mtu = 1420;
+  host_.errors.push_back(local);
+  host_.errors.push_back(other);
+  send(pattern(1440));
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_EQ(to_guest_error(0).quoted.destination, router());
+  EXPECT_EQ(to_guest_error(0).rest, 1300U);
+  EXPECT_EQ(to_guest_error(1).quoted.destination, remote());
+  EXPECT_EQ(to_guest_error(1).rest, 1420U);
+}
+
 TEST_P(UdpFromGuest, TooLargeWithoutAKnownMtu) {
   host_.send_error = HostError::message_too_large;
   send(pattern(1440));

@@ -24,6 +24,7 @@ TEST_P(UdpToGuest, ADatagramComesFromItsSender) {
   EXPECT_EQ(packet.source, remote());
   EXPECT_EQ(packet.ttl, 49);
   EXPECT_EQ(packet.traffic_class, 0x28);
+  EXPECT_FALSE(packet.dont_fragment);
   const wire::UdpDatagram udp = udp_to_guest(0);
   EXPECT_EQ(udp.source_port, kRemotePort);
   EXPECT_EQ(udp.destination_port, kGuestPort);
@@ -100,15 +101,23 @@ TEST_P(UdpToGuest, OnlyAlikeOnesMakeASuperFrame) {
   link::FakeLink link(link::kAllFeatures);
   link::ToGuest to_guest(link, kGatewayMac, 1500);
   Translator translator(host_, to_guest, network_, admit_);
-  std::vector<host::ScriptedHost::Incoming> batch(6, incoming(pattern(500)));
-  batch[1].datagram.from.port += 1;
-  batch[2].datagram.from.address = router();
-  batch[3].datagram.ttl = 9;
-  batch[4].datagram.traffic_class = 3;
-  batch[5].bytes = pattern(501);
-  host_.batches.push_back(batch);
+  std::vector<host::ScriptedHost::Incoming> others(6, incoming(pattern(500)));
+  others[0].datagram.from.port += 1;
+  others[1].datagram.from.address = router();
+  others[2].datagram.ttl = 9;
+  others[3].datagram.traffic_class = 3;
+  others[4].bytes = pattern(501);
+  others[5].datagram.segment_size = 250;
+  for (const auto& other : others) {
+    link.sent.clear();
+    host_.batches.push_back({incoming(pattern(500)), other});
+    EXPECT_FALSE(translator.on_readable(flow_, kStart));
+    EXPECT_EQ(link.sent.size(), 2U) << &other - others.data();
+  }
+  link.sent.clear();
+  host_.batches.push_back({incoming(pattern(500)), incoming(pattern(500))});
   EXPECT_FALSE(translator.on_readable(flow_, kStart));
-  EXPECT_EQ(link.sent.size(), 6U);
+  EXPECT_EQ(link.sent.size(), 1U);
 }
 
 TEST_P(UdpToGuest, EmptyOnesAndSuchAboveTheMtuGoAlone) {
@@ -218,6 +227,14 @@ TEST_P(UdpToGuest, WhatTheHostSaysComesFromTheGateway) {
   EXPECT_EQ(to_guest_error(0).quoted.destination, remote());
   EXPECT_EQ(to_guest_error(1).from, gateway());
   EXPECT_EQ(to_guest_error(1).quoted.destination, gateway());
+}
+
+TEST_P(UdpToGuest, AnErrorOfTheOtherVersionIsNone) {
+  auto error = queued(IcmpError::port_unreachable, Address{});
+  error.error.destination.address = v4() ? *Address::parse("2001:db8::1") : Address::v4(192, 0, 2, 1);
+  host_.errors.push_back(error);
+  translator_.on_error(flow_, kStart);
+  EXPECT_TRUE(link_.sent.empty());
 }
 
 TEST_P(UdpToGuest, ALargeQuoteIsCut) {
