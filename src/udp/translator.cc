@@ -87,7 +87,7 @@ std::size_t Translator::run_length(Received received) const {
   const std::size_t headers = wire::ip_header_size(first.from.address) + wire::kUdpHeaderSize;
   const std::size_t size = first.payload.size();
   // What has to be fragmented cannot be a segment, and would be copied in vain.
-  if (first.segment_size != 0 || first.truncated || size == 0 || headers + size > to_guest_.mtu()) return 1;
+  if (first.segment_size != 0 || first.truncated || headers + size > to_guest_.mtu()) return 1;
   std::size_t total = size;
   std::size_t count = 1;
   for (; count < received.size(); ++count) {
