@@ -40,7 +40,7 @@ class Guest:
         hold = f'echo $$ > {pid_file}.new && mv {pid_file}.new {pid_file}; exec sleep infinity'
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = self.lab.user_popen([*self.program, *self.options, "--", "sh", "-c", hold], env=self.env,
-                                               stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+                                               stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             wait_for(lambda: pid_file.exists() or self.process.poll() is not None, 20, "the guest's start")
             if not pid_file.exists():

@@ -13,6 +13,7 @@ The program under test: --binary PATH, else $SLIRP_FORWARDER, else build/slirp-f
 import argparse
 import os
 import pathlib
+import signal
 import sys
 
 sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
@@ -35,9 +36,10 @@ def in_lab(action, command):
     from lab.network import Lab
 
     with Lab() as lab:
-        if action == "root":
-            return lab.popen(command).wait()
-        return lab.user_popen(command, cwd=world.HOME).wait()
+        process = lab.popen(command) if action == "root" else lab.user_popen(command, cwd=world.HOME)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's business
+        code = process.wait()
+        return code if code >= 0 else 128 - code
 
 
 def main():

@@ -82,7 +82,8 @@ class Lab:
         self.host.sysctl("net/ipv4/ping_group_range", f"0 {last_group}")
         if self.mode == SINGLE_USER:
             ids = [f"--map-user={world.USER_ID}", f"--map-group={world.USER_ID}"]
-            self._nobody = self.popen(["unshare", "--user", *ids, "sh", "-c", "echo ready; exec sleep infinity"], stdout=subprocess.PIPE)
+            self._nobody = self.popen(["unshare", "--user", *ids, "sh", "-c", "echo ready; exec sleep infinity"],
+                                      stdout=subprocess.PIPE, start_new_session=True)
             self._nobody.stdout.readline()
         self._join_slow()
         self.start(self.wan, "wan")
@@ -96,7 +97,7 @@ class Lab:
             raise world.LabError("the delay line is not built: build the target delay_line, or set DELAY_LINE to its path")
         process = self.popen(
             [program, f"--left={self.host.path},h-slow", f"--right={self.slow.path},s-host", f"--delay-ms={delay_ms}",
-             f"--rate-mbit={rate_mbit}"], stdout=subprocess.PIPE)
+             f"--rate-mbit={rate_mbit}"], stdout=subprocess.PIPE, start_new_session=True)
         if process.stdout.readline() != "ready\n":
             raise world.LabError("the delay line did not start")
         for namespace, interface, four, six in ((self.host, "h-slow", "192.0.2.1", "2001:db8:3::1"),
@@ -113,7 +114,9 @@ class Lab:
 
     def start(self, namespace, role, *arguments):
         """A server process (servers.py) with this role in this namespace; returns once it listens."""
-        process = self.popen(namespace.command(["/usr/bin/python3", "-m", "lab.servers", role, *arguments]), stdout=subprocess.PIPE)
+        # A session of its own: Ctrl-C on the terminal is for pytest or the shell, which then end the lab in order.
+        process = self.popen(namespace.command(["/usr/bin/python3", "-m", "lab.servers", role, *arguments]),
+                             stdout=subprocess.PIPE, start_new_session=True)
         if process.stdout.readline() != "ready\n":
             raise world.LabError(f"the servers '{role}' did not start (status {process.poll()})")
         return process
