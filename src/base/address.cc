@@ -5,7 +5,8 @@
 namespace sf::base {
 namespace {
 
-std::optional<unsigned> parse_number(std::string_view text, unsigned base, unsigned max_digits, unsigned max) {
+std::optional<unsigned> parse_number(std::string_view text, unsigned base, unsigned max_digits,
+                                     unsigned max) {
   if (text.empty() || text.size() > max_digits) return std::nullopt;
   unsigned value = 0;
   for (const char c : text) {
@@ -188,8 +189,8 @@ std::string MacAddress::to_string() const {
 
 Address link_local_from(const MacAddress& mac) {
   const auto& m = mac.bytes;
-  return Address::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(m[0] ^ 2), m[1], m[2], 0xff, 0xfe,
-                      m[3], m[4], m[5]});
+  return Address::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, static_cast<std::uint8_t>(m[0] ^ 2), m[1], m[2], 0xff,
+                      0xfe, m[3], m[4], m[5]});
 }
 
 }  // namespace sf::base

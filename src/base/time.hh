@@ -24,7 +24,6 @@ using namespace std::chrono_literals;
 
 }  // namespace sf::base
 
-
 // The vocabulary types are used by every folder, unqualified.
 namespace sf {
 using namespace base;

@@ -1,4 +1,4 @@
-// The program's entry: options, set-up, and what connects the engine to the two outsides.
+// The program's entry: options, then set-up, then the program.
 #include <fmt/format.h>
 
 #include <cstdio>
@@ -7,6 +7,7 @@
 
 #include "cli/addresses.hh"
 #include "cli/options.hh"
+#include "cli/program.hh"
 #include "setup/posix.hh"
 #include "setup/setup.hh"
 #include "setup/stderr_log.hh"
@@ -14,6 +15,7 @@
 namespace {
 
 using namespace sf;
+using cli::Program;
 
 setup::NetworkSettings network_settings(const cli::Config& config) {
   const link::Network network = cli::make_network(config);
@@ -74,14 +76,12 @@ int run(const cli::Config& config, const setup::SignalState& signals) {
     log.error("{}", source.error().message);
     return cli::kExitFailure;
   }
-  // ENGINE: build the link on inside->tap().queues, the shard and the event loop here; watch
-  // inside->event_fd(), source->fd() and config.exit_fd; end on link::Status::gone. What follows is the whole
-  // life without packets.
-  inside->release();
-  for (;;) {
-    const setup::InsideEvent event = inside->on_event();
-    if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
+  auto status = Program(config, log, *inside, *source).run();
+  if (!status) {
+    log.error("{}", status.error().message);
+    return cli::kExitFailure;
   }
+  return *status;
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
-// The host side: ordinary sockets, behind an interface without a system header, so that everything above it runs
-// against a simulated host as well. linux_host.hh is the real one, tests/sim has a fake one.
+// The host side: ordinary sockets, behind an interface without a system header, so that everything above it
+// runs against a simulated host as well. linux_host.hh is the real one, tests/sim has a fake one.
 //
-// Sockets are named by SocketId, owned by the Host, and closed by close() or abort(). Each is opened with a Token that
-// comes back with its events. Readiness is edge-triggered: after an event the owner works until an operation says
-// would_block (or a stream's receive() returned less than asked for, and no end of stream was announced).
+// Sockets are named by SocketId, owned by the Host, and closed by close() or abort(). Each is opened with a
+// Token that comes back with its events. Readiness is edge-triggered: after an event the owner works until an
+// operation says would_block (or a stream's receive() returned less than asked for, and no end of stream was
+// announced).
 #pragma once
 
 #include <cstdint>
@@ -30,16 +31,16 @@ enum class HostError : std::uint8_t {
   would_block,
   in_progress,
   refused,
-  reset,             // also a broken pipe
+  reset,  // also a broken pipe
   timed_out,
   net_unreachable,   // also: no route, network down
   host_unreachable,  // also: host down
   prohibited,        // by a firewall, or a broadcast address
   message_too_large,
-  no_descriptors,    // EMFILE, ENFILE
-  no_memory,         // ENOMEM, ENOBUFS
-  no_ports,          // EADDRNOTAVAIL, EADDRINUSE
-  denied,            // not permitted to open this kind of socket
+  no_descriptors,  // EMFILE, ENFILE
+  no_memory,       // ENOMEM, ENOBUFS
+  no_ports,        // EADDRNOTAVAIL, EADDRINUSE
+  denied,          // not permitted to open this kind of socket
   other,
 };
 [[nodiscard]] const char* to_string(HostError error);
@@ -62,12 +63,13 @@ struct IoResult {
 
 enum class DatagramKind : std::uint8_t {
   udp,
-  ping,  // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier rewritten
+  ping,  // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
+         // rewritten
 };
 
 // Of one datagram from the guest.
 struct DatagramOptions {
-  std::uint8_t ttl = 64;           // or hop limit
+  std::uint8_t ttl = 64;  // or hop limit
   std::uint8_t traffic_class = 0;
   bool dont_fragment = false;      // the path's MTU is reported rather than the datagram fragmented
   std::uint16_t segment_size = 0;  // not 0: the payload is many datagrams of that size (UDP_SEGMENT)
@@ -84,11 +86,11 @@ struct ReceivedDatagram {
 
 // An ICMP error about something that a datagram socket had sent, from its error queue.
 struct DatagramError {
-  Endpoint destination;       // of the offending datagram
-  Address offender;           // who reported it; unspecified where the host itself did
+  Endpoint destination;  // of the offending datagram
+  Address offender;      // who reported it; unspecified where the host itself did
   wire::IcmpError error = wire::IcmpError::host_unreachable;
-  std::uint32_t mtu = 0;      // with packet_too_big
-  Bytes payload;              // as much of the offending payload as is known; valid until the next call
+  std::uint32_t mtu = 0;  // with packet_too_big
+  Bytes payload;          // as much of the offending payload as is known; valid until the next call
 };
 
 class Host {
@@ -98,11 +100,13 @@ class Host {
   Host& operator=(const Host&) = delete;
   virtual ~Host() = default;
 
-  // --- streams -------------------------------------------------------------------------------------------------
-  // Begins to connect. The outcome comes as an event (writable, or error); then finish_connect() tells it. Errors that
-  // are known at once (no route, no descriptors) are returned here.
+  // --- streams
+  // ------------------------------------------------------------------------------------------------- Begins
+  // to connect. The outcome comes as an event (writable, or error); then finish_connect() tells it. Errors
+  // that are known at once (no route, no descriptors) are returned here.
   [[nodiscard]] virtual tl::expected<SocketId, HostError> connect_stream(const Endpoint& to, Token token) = 0;
-  // none when connected, in_progress while it is not known, else why it failed. The socket stays open until closed.
+  // none when connected, in_progress while it is not known, else why it failed. The socket stays open until
+  // closed.
   [[nodiscard]] virtual HostError finish_connect(SocketId socket) = 0;
   [[nodiscard]] virtual IoResult send(SocketId socket, std::span<const Bytes> pieces) = 0;
   [[nodiscard]] virtual IoResult receive(SocketId socket, MutBytes into) = 0;
@@ -111,17 +115,21 @@ class Host {
   // Closes and resets the peer.
   virtual void abort(SocketId socket) = 0;
 
-  // --- datagrams -----------------------------------------------------------------------------------------------
-  // An unconnected socket of one IP version, bound to a port of its own.
-  [[nodiscard]] virtual tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool v4, Token token) = 0;
+  // --- datagrams
+  // ----------------------------------------------------------------------------------------------- An
+  // unconnected socket of one IP version, bound to a port of its own.
+  [[nodiscard]] virtual tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool v4,
+                                                                        Token token) = 0;
   [[nodiscard]] virtual HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
                                                 const DatagramOptions& options) = 0;
-  // Receives what is there into buffers of the host's, at most kDatagramBatch at once. Empty: nothing more now.
+  // Receives what is there into buffers of the host's, at most kDatagramBatch at once. Empty: nothing more
+  // now.
   [[nodiscard]] virtual std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) = 0;
   // Takes one entry off the error queue; false: it is empty.
   [[nodiscard]] virtual bool receive_error(SocketId socket, DatagramError& error) = 0;
 
-  // --- all -----------------------------------------------------------------------------------------------------
+  // --- all
+  // -----------------------------------------------------------------------------------------------------
   virtual void close(SocketId socket) = 0;
 
   // The host's name servers and search list, as they are now. Cheap to call once per query: looks whether
@@ -141,11 +149,12 @@ class Reactor {
 
   // Frames may be there to receive.
   virtual void on_link_readable(Time now) = 0;
-  // A socket of this reactor's has an event. Tokens of sockets that were closed earlier in the same turn may still
-  // arrive, and are ignored.
+  // A socket of this reactor's has an event. Tokens of sockets that were closed earlier in the same turn may
+  // still arrive, and are ignored.
   virtual void on_socket_event(Token token, Readiness readiness, Time now) = 0;
-  // Called once after all events of a loop turn: sends what the turn has gathered, does what is due. Returns when to
-  // be called next without any event: kNever, or `now` or earlier where work is left over that only its budget ended.
+  // Called once after all events of a loop turn: sends what the turn has gathered, does what is due. Returns
+  // when to be called next without any event: kNever, or `now` or earlier where work is left over that only
+  // its budget ended.
   [[nodiscard]] virtual Time end_turn(Time now) = 0;
   // False once the link is gone: the loop ends.
   [[nodiscard]] virtual bool alive() const = 0;

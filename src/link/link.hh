@@ -1,5 +1,5 @@
-// The guest side: a device that Ethernet frames come from and go to. tap.hh is the Linux one, pcap.hh wraps any
-// other to record it, tests/sim has a simulated one.
+// The guest side: a device that Ethernet frames come from and go to. tap.hh is the Linux one, pcap.hh wraps
+// any other to record it, tests/sim has a simulated one.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,15 @@
 
 namespace sf::link {
 
-// Room that a buffer for receive() must have: the largest super-frame (a 64 KiB IP packet behind an Ethernet header),
-// rounded up.
+// Room that a buffer for receive() must have: the largest super-frame (a 64 KiB IP packet behind an Ethernet
+// header), rounded up.
 inline constexpr std::size_t kMaxFrame = 65535 + 14 + 115;
 
 enum class Status : std::uint8_t {
   ok,
   empty,    // nothing to receive now; the event loop will say when there is
-  dropped,  // the device did not take this frame (interface down, out of memory, frame too large); the next may pass
+  dropped,  // the device did not take this frame (interface down, out of memory, frame too large); the next
+            // may pass
   gone,     // the device does not exist any more; no frame will ever pass again
 };
 

@@ -9,8 +9,7 @@
 namespace sf::link {
 
 inline constexpr Address kLoopback4 = Address::v4(127, 0, 0, 1);
-inline constexpr Address kLoopback6 =
-    Address::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
+inline constexpr Address kLoopback6 = Address::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
 // The router's link-local address: source of advertisements, next hop of the default route.
 inline constexpr Address kRouterLinkLocal =
     Address::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
@@ -48,9 +47,11 @@ struct Network {
   bool dns = true;             // the DNS forwarder is on
 
   [[nodiscard]] Route route(const Address& destination) const;
-  // The address that the guest sees for a packet or client from `host_source`: the host's loopback is the gateway.
+  // The address that the guest sees for a packet or client from `host_source`: the host's loopback is the
+  // gateway.
   [[nodiscard]] Address seen_by_guest(const Address& host_source) const;
-  // The guest may use `source`: of the IPv4 prefix and not one of ours, an IPv6 one of the prefix, or a link-local one.
+  // The guest may use `source`: of the IPv4 prefix and not one of ours, an IPv6 one of the prefix, or a
+  // link-local one.
   [[nodiscard]] bool is_guest_source(const Address& source) const;
   [[nodiscard]] const Address& gateway(bool v4) const { return v4 ? gateway4 : gateway6; }
   [[nodiscard]] bool is_ours(const Address& a) const {

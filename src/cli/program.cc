@@ -1,0 +1,139 @@
+#include "cli/program.hh"
+
+#include <malloc.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/piece_pool.hh"
+#include "cli/addresses.hh"
+#include "engine/shard.hh"
+#include "host/linux_host.hh"
+#include "link/pcap.hh"
+#include "link/tap.hh"
+
+namespace sf::cli {
+namespace {
+
+Result<SipKey> random_key() {
+  SipKey key;
+  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
+    return fail("reading random numbers for the flow table failed: {}; the kernel has to have getrandom(2)",
+                std::strerror(errno));
+  }
+  return key;
+}
+
+host::HostOptions host_options(const Config& config) {
+  host::HostOptions options;
+  options.outbound4 = config.outbound_address4;
+  options.outbound6 = config.outbound_address6;
+  options.outbound_interface = config.outbound_interface;
+  options.dns = config.dns;
+  for (const Address& server : config.dns_servers) options.dns_override.push_back({server, 53});
+  return options;
+}
+
+// Every flow has a socket: the soft limit is there for programs that use select(2), and we do not.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  static_cast<void>(
+      setrlimit(RLIMIT_NOFILE, &limit));  // failing, the old limit holds, and running into it is logged
+}
+
+// Pieces that are let go go back to the system at once, instead of staying in the heap.
+void return_memory_early() {
+  static_cast<void>(mallopt(M_MMAP_THRESHOLD, kPieceSize));
+  static_cast<void>(mallopt(M_TRIM_THRESHOLD, 2 * kPieceSize));
+}
+
+}  // namespace
+
+Result<int> Program::run() {
+  raise_descriptor_limit();
+  return_memory_early();
+  const auto key = random_key();
+  if (!key) return tl::unexpected(key.error());
+  auto loop = host::EventLoop::create();
+  if (!loop) return tl::unexpected(loop.error());
+
+  setup::TapDevice& device = inside_.tap();
+  link::Tap tap(std::move(device.queues.at(0)), true, {true, true, device.udp_gso});
+  link::Link* link = &tap;
+  std::unique_ptr<link::PcapTee> tee;
+  if (!config_.pcap_file.empty()) {
+    auto opened = link::PcapTee::create(tap, config_.pcap_file, device.name, host::unix_time, log_);
+    if (!opened) return tl::unexpected(opened.error());
+    tee = std::move(*opened);
+    link = tee.get();
+    (*loop)->at_turn_end([&tee] { tee->flush(); });
+  }
+
+  host::LinuxHost host(**loop, host_options(config_));
+  engine::Shard shard({make_network(config_), *key, {}}, *link, host, log_);
+  if (const auto watched = watch(**loop); !watched) return tl::unexpected(watched.error());
+  inside_.release();
+  const auto ended = (*loop)->run(shard, tap.fd());
+  if (!ended) return tl::unexpected(ended.error());
+  if (ended->link_gone && config_.command == Command::run) {
+    // CMD's namespaces go with CMD: its status follows.
+    for (;;) {
+      const setup::InsideEvent event = inside_.on_event();
+      if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
+    }
+  }
+  return ended->link_gone ? 0 : ended->exit_code;
+}
+
+Result<void> Program::watch(host::EventLoop& loop) {
+  if (auto watched = loop.watch(signals_.fd(), [this, &loop] { on_signals(loop); }); !watched) return watched;
+  if (auto watched = loop.watch(inside_.event_fd(), [this, &loop] { on_inside(loop); }); !watched)
+    return watched;
+  if (config_.exit_fd < 0) return {};
+  return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
+}
+
+void Program::on_signals(host::EventLoop& loop) {
+  while (const auto event = signals_.next()) {
+    if (config_.command == Command::run) {
+      if (setup::is_forwarded(*event)) inside_.forward(event->number);
+    } else if (event->number == SIGINT || event->number == SIGTERM) {
+      loop.stop(0);
+    } else if (event->number == SIGHUP || event->number == SIGQUIT) {
+      loop.stop(128 + event->number);
+    }
+  }
+}
+
+void Program::on_inside(host::EventLoop& loop) {
+  const setup::InsideEvent event = inside_.on_event();
+  switch (event.kind) {
+    case setup::InsideEvent::Kind::none:
+      break;
+    case setup::InsideEvent::Kind::ready:
+      if (config_.ready_fd >= 0) {
+        if (::write(config_.ready_fd, "1", 1) != 1) {
+          log_.warning("telling --ready-fd {} that the network is ready failed: {}", config_.ready_fd,
+                       std::strerror(errno));
+        }
+        ::close(config_.ready_fd);
+      }
+      log_.debug("the network is ready");
+      break;
+    case setup::InsideEvent::Kind::ended:
+      loop.unwatch(inside_.event_fd());
+      if (config_.command == Command::run) {
+        loop.stop(event.status);
+      } else if (event.status != 0) {
+        loop.stop(event.status);
+      }
+      break;
+  }
+}
+
+}  // namespace sf::cli

@@ -1,0 +1,35 @@
+// What connects the engine to its two outsides and to the process: link, host, event loop, signals,
+// descriptors.
+#pragma once
+
+#include <memory>
+
+#include "base/log.hh"
+#include "base/result.hh"
+#include "cli/config.hh"
+#include "host/event_loop.hh"
+#include "setup/setup.hh"
+
+namespace sf::cli {
+
+class Program {
+ public:
+  // `inside` is ready to be released; all outlive the program.
+  Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals)
+      : config_(config), log_(log), inside_(inside), signals_(signals) {}
+
+  // Moves packets until the end. Returns the exit status.
+  [[nodiscard]] Result<int> run();
+
+ private:
+  [[nodiscard]] Result<void> watch(host::EventLoop& loop);
+  void on_signals(host::EventLoop& loop);
+  void on_inside(host::EventLoop& loop);
+
+  const Config& config_;
+  const Log& log_;
+  setup::Inside& inside_;
+  const setup::SignalSource& signals_;
+};
+
+}  // namespace sf::cli

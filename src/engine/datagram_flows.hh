@@ -1,0 +1,102 @@
+// The flows of a datagram protocol (UDP, ICMP echo) of a shard: one for each address and port, or identifier,
+// of the guest's.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "engine/flow_table.hh"
+#include "engine/timer_heap.hh"
+#include "engine/token.hh"
+
+namespace sf::engine {
+
+// `Translator` has open(flow, token, …), on_readable, on_error, deadline and close for its `Flow`.
+template <typename Translator, typename Flow>
+class DatagramFlows {
+ public:
+  DatagramFlows(Translator& translator, TimerHeap& timers, SipKey key, TokenKind kind, std::size_t limit)
+      : translator_(translator), timers_(timers), table_(key), kind_(kind), limit_(limit) {}
+
+  // The flow of `guest`, opened if need be; nullptr where it could not be, with `error` set: no_descriptors
+  // where the table is full. `arguments` are for Translator::open().
+  template <typename... Arguments>
+  [[nodiscard]] Flow* find_or_open(const Endpoint& guest, const MacAddress& from, host::HostError& error,
+                                   const Arguments&... arguments) {
+    const FlowKey key{guest, {}};
+    if (Entry* entry = table_.get(table_.find(key)); entry != nullptr) {
+      entry->flow.guest_mac = from;
+      return &entry->flow;
+    }
+    if (table_.size() >= limit_) {
+      error = host::HostError::no_descriptors;
+      return nullptr;
+    }
+    const Handle handle = table_.insert(key);
+    Entry& entry = table_.existing(handle);
+    entry.flow.guest = guest;
+    entry.flow.guest_mac = from;
+    const host::Token token = make_token(kind_, handle);
+    error = translator_.open(entry.flow, token, arguments...);
+    if (error != host::HostError::none) {
+      table_.erase(key);
+      return nullptr;
+    }
+    timers_.set(entry.timer, Translator::deadline(entry.flow), token);
+    return &entry.flow;
+  }
+
+  void on_host_event(Handle handle, host::Readiness readiness, Time now) {
+    Entry* entry = table_.get(handle);
+    if (entry == nullptr) return;
+    if (readiness.error) translator_.on_error(entry->flow, now);
+    if (readiness.readable && translator_.on_readable(entry->flow, now)) unfinished_.push_back(handle);
+  }
+
+  void on_timer(Handle handle, Time now) {
+    Entry* entry = table_.get(handle);
+    if (entry == nullptr) return;
+    const Time deadline = Translator::deadline(entry->flow);
+    if (deadline > now) {
+      timers_.set(entry->timer, deadline, make_token(kind_, handle));
+      return;
+    }
+    timers_.remove(entry->timer);
+    translator_.close(entry->flow);
+    table_.erase(FlowKey{entry->flow.guest, {}});
+  }
+
+  // Goes on with what the last turn's budget left over. True: more is left.
+  [[nodiscard]] bool end_turn(Time now) {
+    working_.swap(unfinished_);
+    for (const Handle handle : working_) {
+      Entry* entry = table_.get(handle);
+      if (entry != nullptr && translator_.on_readable(entry->flow, now)) unfinished_.push_back(handle);
+    }
+    working_.clear();
+    return !unfinished_.empty();
+  }
+
+  void close_all() {
+    table_.for_each([this](Handle, Entry& entry) { translator_.close(entry.flow); });
+  }
+
+  [[nodiscard]] std::size_t size() const { return table_.size(); }
+
+ private:
+  struct Entry {
+    Flow flow;
+    Timer timer;
+  };
+
+  Translator& translator_;
+  TimerHeap& timers_;
+  FlowTable<Entry> table_;
+  TokenKind kind_;
+  std::size_t limit_;
+  std::vector<Handle> unfinished_;
+  std::vector<Handle> working_;
+};
+
+}  // namespace sf::engine

@@ -1,0 +1,207 @@
+// From a frame to the protocol and the flow that it belongs to; whatever fits nowhere is counted by its
+// reason.
+#include "engine/shard.hh"
+#include "services/ndp.hh"
+#include "wire/dhcp.hh"
+#include "wire/dhcpv6.hh"
+#include "wire/tcp.hh"
+
+namespace sf::engine {
+namespace {
+
+using link::Route;
+using wire::DropReason;
+using wire::EtherType;
+using wire::IcmpError;
+using wire::IpProtocol;
+
+constexpr std::uint16_t kDnsPort = 53;
+
+}  // namespace
+
+void Shard::on_frame(const link::Frame& frame, Time now) {
+  const auto ethernet = wire::EthernetHeader::parse(frame.bytes);
+  if (!ethernet) return drop(DropReason::truncated);
+  if (ethernet->destination != config_.network.gateway_mac && !ethernet->destination.is_multicast()) {
+    return drop(DropReason::not_for_us);
+  }
+  if (ethernet->source.is_multicast()) return drop(DropReason::bad_address);
+  const Bytes body = base::drop(frame.bytes, wire::kEthernetHeaderSize);
+  switch (static_cast<EtherType>(ethernet->type)) {
+    case EtherType::arp:
+      return on_arp(body);
+    case EtherType::ipv4:
+    case EtherType::ipv6:
+      break;
+    default:
+      return drop(DropReason::unknown_ether_type);
+  }
+  const auto packet = wire::parse_ip(body);
+  if (!packet) return drop(packet.error());
+  const bool v4 = packet->source.is_v4();
+  if (v4 != (ethernet->type == static_cast<std::uint16_t>(EtherType::ipv4)))
+    return drop(DropReason::bad_version);
+  if (!v4 && !config_.network.ipv6) return drop(DropReason::unknown_ether_type);
+  on_ip(Ingress{ethernet->source, frame.offload}, *packet, now);
+}
+
+void Shard::on_ip(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  // DHCP and duplicate address detection come from the unspecified address.
+  if (!packet.source.is_unspecified() && !config_.network.is_guest_source(packet.source)) {
+    return drop(DropReason::spoofed_source);
+  }
+  if (packet.fragment) {
+    on_fragment(in, packet, now);
+  } else {
+    on_transport(in, packet, now);
+  }
+}
+
+void Shard::on_fragment(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  const Reassembly::Outcome outcome = reassembly_.add(packet, in.from, now);
+  if (outcome.drop) drop(*outcome.drop);
+  // The link has verified nothing about the whole.
+  if (outcome.packet) on_transport(Ingress{in.from, {}}, *outcome.packet, now);
+}
+
+bool Shard::checksum_holds(const Ingress& in, const wire::IpPacket& packet) const {
+  if (in.offload.checksum_needed || in.offload.checksum_valid) return true;
+  return wire::verify_transport_checksum(packet.source, packet.destination, packet.protocol, packet.payload);
+}
+
+void Shard::on_transport(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  const bool v4 = packet.source.is_v4();
+  switch (static_cast<IpProtocol>(packet.protocol)) {
+    case IpProtocol::tcp:
+      return on_tcp(in, packet, now);
+    case IpProtocol::udp:
+      return on_udp(in, packet, now);
+    case IpProtocol::icmp:
+      if (v4) return on_icmp(in, packet, now);
+      break;
+    case IpProtocol::icmpv6:
+      if (!v4) return on_icmp(in, packet, now);
+      break;
+  }
+  drop(DropReason::unknown_protocol);
+  send_error(in, packet, IcmpError::protocol_unreachable, now);
+}
+
+// What every packet for the world outside has to pass.
+bool Shard::may_forward(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  if (packet.source.is_unspecified() || packet.source.is_link_local()) {
+    drop(DropReason::bad_address);
+    return false;
+  }
+  if (packet.ttl <= 1) {
+    send_error(in, packet, IcmpError::time_exceeded, now);
+    return false;
+  }
+  return true;
+}
+
+void Shard::send_error(const Ingress& in, const wire::IpPacket& packet, IcmpError error, Time now) {
+  const Route route = config_.network.route(packet.destination);
+  if (route.kind == Route::Kind::ignored || packet.source.is_unspecified()) return;
+  if (!errors_.admit(now)) return drop(DropReason::rate_limited);
+  to_guest_.send_icmp_error(in.from, config_.network.gateway(packet.source.is_v4()), packet, error);
+}
+
+void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  const auto segment = wire::TcpSegment::parse(packet.payload);
+  if (!segment) return drop(DropReason::truncated);
+  if (!checksum_holds(in, packet)) return drop(DropReason::bad_checksum);
+  const FlowKey key{{packet.source, segment->source_port}, {packet.destination, segment->destination_port}};
+  if (tcp_.on_segment(key, in.from, *segment, now)) return;
+
+  const Route route = config_.network.route(packet.destination);
+  if (route.kind == Route::Kind::ignored) return drop(DropReason::bad_address);
+  const bool syn = segment->flags.syn && !segment->flags.ack && !segment->flags.rst && !segment->flags.fin;
+  const bool dns = route.kind == Route::Kind::dns;
+  if (!syn || (dns && segment->destination_port != kDnsPort)) {
+    if (!segment->flags.rst) drop(DropReason::no_listener);
+    if (!packet.source.is_unspecified())
+      tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
+    return;
+  }
+  if (!may_forward(in, packet, now)) return;
+  if (route.kind == Route::Kind::gateway || route.kind == Route::Kind::unreachable) {
+    return send_error(in, packet, IcmpError::net_unreachable, now);
+  }
+  if (!tcp_.open(key, in.from, *segment, {route.address, dns}, now)) drop(DropReason::flow_limit);
+}
+
+void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  const auto datagram = wire::UdpDatagram::parse(packet.payload);
+  if (!datagram) return drop(DropReason::truncated);
+  const bool v4 = packet.source.is_v4();
+  const bool unchecked = v4 && datagram->checksum == 0;
+  if (!unchecked && !checksum_holds(in, packet)) return drop(DropReason::bad_checksum);
+
+  if (v4 && datagram->destination_port == wire::kDhcpServerPort &&
+      (packet.destination.is_broadcast() || packet.destination == config_.network.gateway4 ||
+       packet.destination == config_.network.prefix4.v4_broadcast())) {
+    return on_dhcp(*datagram, now);
+  }
+  if (!v4 && datagram->destination_port == wire::kDhcpv6ServerPort &&
+      (packet.destination == wire::kDhcpv6Servers || packet.destination == link::kRouterLinkLocal)) {
+    return on_dhcpv6(in, packet, *datagram, now);
+  }
+  const Route route = config_.network.route(packet.destination);
+  if (route.kind == Route::Kind::ignored) return drop(DropReason::bad_address);
+  const Endpoint guest{packet.source, datagram->source_port};
+  if (route.kind == Route::Kind::dns && datagram->destination_port == kDnsPort) {
+    if (packet.source.is_unspecified()) return drop(DropReason::bad_address);
+    return dns_.query(guest, in.from, Endpoint{packet.destination, kDnsPort}, datagram->payload, now);
+  }
+  if (!may_forward(in, packet, now)) return;
+  switch (route.kind) {
+    case Route::Kind::host:
+      break;
+    case Route::Kind::unreachable:
+      return send_error(in, packet, IcmpError::net_unreachable, now);
+    case Route::Kind::gateway:
+    case Route::Kind::dns:
+    case Route::Kind::ignored:
+      return send_error(in, packet, IcmpError::port_unreachable, now);
+  }
+  auto error = host::HostError::none;
+  udp::Flow* flow = udp_.find_or_open(guest, in.from, error, now);
+  if (flow == nullptr) {
+    drop(DropReason::flow_limit);
+    return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
+  }
+  const std::uint16_t segment = in.offload.gso == wire::GsoType::udp ? in.offload.gso_size : std::uint16_t{0};
+  udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
+}
+
+void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  const auto message = wire::IcmpMessage::parse(packet.payload);
+  if (!message) return drop(DropReason::truncated);
+  if (!checksum_holds(in, packet)) return drop(DropReason::bad_checksum);
+  if (packet.source.is_v6() && services::is_ndp(message->type)) return on_ndp(in, packet, now);
+  // Errors of the guest's and multicast listener reports concern nobody here.
+  if (!icmp::is_echo_request(packet, *message)) return;
+
+  const Route route = config_.network.route(packet.destination);
+  switch (route.kind) {
+    case Route::Kind::ignored:
+      return drop(DropReason::bad_address);
+    case Route::Kind::gateway:
+    case Route::Kind::dns:
+      if (packet.source.is_unspecified()) return drop(DropReason::bad_address);
+      return icmp_translator_.answer(in.from, packet, *message);
+    case Route::Kind::host:
+    case Route::Kind::unreachable:
+      break;
+  }
+  if (!may_forward(in, packet, now)) return;
+  if (route.kind == Route::Kind::unreachable) return send_error(in, packet, IcmpError::net_unreachable, now);
+  auto error = host::HostError::none;
+  icmp::Flow* flow =
+      icmp_.find_or_open(Endpoint{packet.source, message->echo_id()}, in.from, error, packet, now);
+  if (flow == nullptr) return drop(DropReason::flow_limit);
+  icmp_translator_.from_guest(*flow, packet, route.address, now);
+}
+
+}  // namespace sf::engine

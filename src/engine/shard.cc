@@ -1,0 +1,132 @@
+#include "engine/shard.hh"
+
+namespace sf::engine {
+
+Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, const Log& log)
+    : config_(config),
+      link_(link),
+      host_(host),
+      log_(log),
+      frame_(new std::array<std::uint8_t,
+                            link::kMaxFrame>),  // left uninitialised: costs the pages that frames need
+      to_guest_(link, config.network.gateway_mac, config.network.mtu),
+      pool_(config.limits.pieces),
+      errors_(config.limits.errors_per_second, config.limits.error_burst),
+      tcp_translator_(host, to_guest_, config_.network, pool_, config.key, log_),
+      udp_translator_(host, to_guest_, config_.network, [this](Time now) { return errors_.admit(now); }),
+      icmp_translator_(host, to_guest_, config_.network, log,
+                       [this](Time now) { return errors_.admit(now); }),
+      tcp_(tcp_translator_, timers_, config.key, config.limits.tcp_flows, config.limits.half_open),
+      udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows),
+      icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows),
+      dhcp_(config_.network),
+      dns_(
+          host, *this,
+          [this] {
+            std::array<std::uint8_t, 8> counter{};
+            store_be64(counter.data(), ++dns_random_);
+            return static_cast<std::uint32_t>(siphash(config_.key, counter));
+          },
+          make_token(TokenKind::dns)) {
+  if (config.network.ipv6) next_advertisement_ = Time::min();
+}
+
+Shard::~Shard() {
+  tcp_.abort_all();
+  udp_.close_all();
+  icmp_.close_all();
+}
+
+void Shard::on_link_readable(Time) {
+  link_ready_ = true;  // received in end_turn(), after the sockets' events: replies to those come first
+}
+
+void Shard::on_socket_event(host::Token token, host::Readiness readiness, Time now) {
+  switch (kind_of(token)) {
+    case TokenKind::tcp:
+      tcp_.on_host_event(handle_of(token), readiness, now);
+      break;
+    case TokenKind::udp:
+      udp_.on_host_event(handle_of(token), readiness, now);
+      break;
+    case TokenKind::icmp:
+      icmp_.on_host_event(handle_of(token), readiness, now);
+      break;
+    case TokenKind::dns:
+      dns_.on_socket_event(handle_of(token).index, readiness, now);
+      break;
+  }
+}
+
+Time Shard::end_turn(Time now) {
+  run_deadlines(now);
+  if (link_ready_) receive_frames(now);
+  bool more = link_ready_;
+  if (udp_.end_turn(now)) more = true;
+  if (icmp_.end_turn(now)) more = true;
+  if (tcp_.end_turn(now)) more = true;
+  if (more) return now;
+  return std::min({timers_.next(), dns_.deadline(), reassembly_.deadline(), next_advertisement_});
+}
+
+void Shard::receive_frames(Time now) {
+  for (unsigned i = 0; i < config_.limits.frames_per_turn && alive_; ++i) {
+    link::Frame frame;
+    switch (link_.receive(*frame_, frame)) {
+      case link::Status::ok:
+        ++stats_.frames_from_guest;
+        on_frame(frame, now);
+        break;
+      case link::Status::dropped:
+        break;
+      case link::Status::empty:
+        link_ready_ = false;
+        return;
+      case link::Status::gone:
+        link_ready_ = false;
+        alive_ = false;
+        return;
+    }
+  }
+}
+
+void Shard::run_deadlines(Time now) {
+  while (timers_.next() <= now) on_timer(timers_.pop(), now);
+  if (dns_.deadline() <= now) dns_.on_deadline(now);
+  if (next_advertisement_ <= now) advertise(now);
+  while (reassembly_.deadline() <= now) {
+    const auto expired = reassembly_.expire(now);
+    if (!expired) break;
+    if (!errors_.admit(now)) continue;
+    to_guest_.send_icmp_error(expired->from, config_.network.gateway(expired->quoted.source.is_v4()),
+                              expired->quoted, wire::IcmpError::reassembly_timeout);
+  }
+}
+
+void Shard::on_timer(host::Token token, Time now) {
+  switch (kind_of(token)) {
+    case TokenKind::tcp:
+      tcp_.on_timer(handle_of(token), now);
+      break;
+    case TokenKind::udp:
+      udp_.on_timer(handle_of(token), now);
+      break;
+    case TokenKind::icmp:
+      icmp_.on_timer(handle_of(token), now);
+      break;
+    case TokenKind::dns:
+      break;
+  }
+}
+
+std::size_t Shard::flow_count() const {
+  return tcp_.size() + udp_.size() + icmp_.size();
+}
+
+ShardStats Shard::stats() const {
+  ShardStats stats = stats_;
+  stats.pieces_in_use = pool_.in_use();
+  return stats;
+}
+
+}  // namespace sf::engine

@@ -1,0 +1,140 @@
+// One shard: all that a packet touches. It owns the flow tables, the buffers, the timers and the counters; it
+// has a link to one side and a host to the other, and shares nothing with any other shard.
+//
+//   link ──> receive_frames ──> demux ──┬─> tcp flows ──┐
+//     ^                                 ├─> udp flows ──┼──> host sockets
+//     │                                 ├─> icmp flows ─┘
+//     │                                 └─> services: arp ndp dhcp dhcpv6 dns
+//     └───────────── to_guest <── translators, services
+//
+// Files by role: shard.cc the turn, demux.cc from a frame to its protocol, local_services.cc what is answered
+// here, tcp_flows.cc and datagram_flows.hh the tables.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/log.hh"
+#include "base/piece_pool.hh"
+#include "base/siphash.hh"
+#include "engine/datagram_flows.hh"
+#include "engine/rate_limit.hh"
+#include "engine/reassembly.hh"
+#include "engine/tcp_flows.hh"
+#include "engine/timer_heap.hh"
+#include "host/host.hh"
+#include "icmp/translator.hh"
+#include "link/link.hh"
+#include "link/network.hh"
+#include "link/to_guest.hh"
+#include "services/dhcp.hh"
+#include "services/dns_forwarder.hh"
+#include "tcp/translator.hh"
+#include "udp/translator.hh"
+#include "wire/ethernet.hh"
+#include "wire/ip.hh"
+
+namespace sf::engine {
+
+// Every limit of a shard; ARCHITECTURE.md lists them.
+struct Limits {
+  std::size_t tcp_flows = 65536;
+  std::size_t half_open = 4096;  // of those: not yet answered by the host, or by the guest
+  std::size_t udp_flows = 8192;
+  std::size_t ping_flows = 1024;
+  std::size_t pieces = 4096;               // of 64 KiB: payload memory
+  unsigned frames_per_turn = 32;           // received before events of sockets have their turn again
+  std::uint32_t errors_per_second = 1000;  // ICMP errors that we originate
+  std::uint32_t error_burst = 200;
+};
+
+struct ShardConfig {
+  link::Network network;
+  SipKey key;
+  Limits limits{};
+};
+
+struct ShardStats {
+  std::uint64_t frames_from_guest = 0;
+  std::array<std::uint64_t, wire::kDropReasons> drops{};  // frames from the guest, by reason
+  std::size_t pieces_in_use = 0;
+};
+
+class Shard final : public host::Reactor, private services::DnsReplySink {
+ public:
+  // `link`, `host` and `log` outlive the shard.
+  Shard(const ShardConfig& config, link::Link& link, host::Host& host, const Log& log);
+  ~Shard() override;
+
+  void on_link_readable(Time now) override;
+  void on_socket_event(host::Token token, host::Readiness readiness, Time now) override;
+  [[nodiscard]] Time end_turn(Time now) override;
+  [[nodiscard]] bool alive() const override { return alive_; }
+
+  // Flows of all protocols.
+  [[nodiscard]] std::size_t flow_count() const;
+  [[nodiscard]] ShardStats stats() const;
+
+ private:
+  // What is known of a frame while it is being handled.
+  struct Ingress {
+    MacAddress from;
+    wire::Offload offload;
+  };
+
+  // shard.cc
+  void receive_frames(Time now);
+  void run_deadlines(Time now);
+  void on_timer(host::Token token, Time now);
+  void drop(wire::DropReason reason) { ++stats_.drops[static_cast<std::size_t>(reason)]; }
+
+  // demux.cc
+  void on_frame(const link::Frame& frame, Time now);
+  void on_ip(const Ingress& in, const wire::IpPacket& packet, Time now);
+  void on_fragment(const Ingress& in, const wire::IpPacket& packet, Time now);
+  void on_transport(const Ingress& in, const wire::IpPacket& packet, Time now);
+  [[nodiscard]] bool checksum_holds(const Ingress& in, const wire::IpPacket& packet) const;
+  void on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now);
+  void on_udp(const Ingress& in, const wire::IpPacket& packet, Time now);
+  void on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now);
+  [[nodiscard]] bool may_forward(const Ingress& in, const wire::IpPacket& packet, Time now);
+  void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
+
+  // local_services.cc
+  void on_arp(Bytes body);
+  void on_ndp(const Ingress& in, const wire::IpPacket& packet, Time now);
+  void on_dhcp(const wire::UdpDatagram& datagram, Time now);
+  void on_dhcpv6(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                 Time now);
+  void advertise(Time now);
+  void dns_reply(const Endpoint& guest, const MacAddress& guest_mac, const Endpoint& dns_address,
+                 Bytes answer, Time now) override;
+
+  ShardConfig config_;
+  link::Link& link_;
+  host::Host& host_;
+  const Log& log_;
+  std::unique_ptr<std::array<std::uint8_t, link::kMaxFrame>> frame_;
+  link::ToGuest to_guest_;
+  PiecePool pool_;
+  RateLimit errors_;
+  TimerHeap timers_;
+  Reassembly reassembly_;
+  tcp::Translator tcp_translator_;
+  udp::Translator udp_translator_;
+  icmp::Translator icmp_translator_;
+  TcpFlows tcp_;
+  DatagramFlows<udp::Translator, udp::Flow> udp_;
+  DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
+  services::DhcpServer dhcp_;
+  services::DnsForwarder dns_;
+  std::uint64_t dns_random_ = 0;
+  Time next_advertisement_ = kNever;
+  ShardStats stats_;
+  bool link_ready_ = true;  // frames may have come before the loop began to watch
+  bool alive_ = true;
+};
+
+}  // namespace sf::engine

@@ -1,0 +1,113 @@
+#include "engine/tcp_flows.hh"
+
+namespace sf::engine {
+
+using tcp::Connection;
+using tcp::Seq;
+
+bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& segment,
+                          Time now) {
+  const Handle handle = table_.find(key);
+  Entry* entry = table_.get(handle);
+  if (entry == nullptr) return false;
+  const Connection& connection = entry->flow.connection;
+  // RFC 9293 section 3.10.7.4: a SYN beyond the old incarnation may begin a new one in TIME-WAIT. Before
+  // anything was answered, a SYN with another number is a guest that has begun again.
+  const bool syn = segment.flags.syn && !segment.flags.ack && !segment.flags.rst;
+  const Seq seq{segment.sequence};
+  if (syn && ((connection.phase() == Connection::Phase::time_wait && seq > connection.receive().next()) ||
+              (connection.phase() == Connection::Phase::connecting && seq != connection.irs()))) {
+    translator_.forget(entry->flow);
+    destroy(*entry);
+    return false;
+  }
+  entry->flow.guest_mac = from;
+  translator_.on_segment(entry->flow, segment, now);
+  settle(handle, *entry, now);
+  return true;
+}
+
+bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
+                    const Destination& to, Time now) {
+  if (table_.size() >= limit_ || half_open_ >= half_open_limit_) {
+    translator_.refuse_segment(from, key.guest, key.remote, syn);
+    return false;
+  }
+  const Handle handle = table_.insert(key, translator_.accept(key.guest, key.remote, syn, now), key, from);
+  Entry& entry = table_.existing(handle);
+  ++half_open_;
+  entry.flow.token = make_token(TokenKind::tcp, handle);
+  entry.flow.dns = to.dns;
+  translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
+  settle(handle, entry, now);
+  return true;
+}
+
+void TcpFlows::on_host_event(Handle handle, host::Readiness readiness, Time now) {
+  Entry* entry = table_.get(handle);
+  if (entry == nullptr) return;
+  translator_.on_host_event(entry->flow, readiness, now);
+  settle(handle, *entry, now);
+}
+
+void TcpFlows::on_timer(Handle handle, Time now) {
+  Entry* entry = table_.get(handle);
+  if (entry == nullptr) return;
+  // The heap may be early: it is not told when a deadline moves away.
+  if (translator_.deadline(entry->flow) <= now) translator_.on_deadline(entry->flow, now);
+  settle(handle, *entry, now);
+}
+
+bool TcpFlows::end_turn(Time now) {
+  // What flush() leaves over, and flows that become due because of it, wait for the next turn.
+  turn_.swap(next_turn_);
+  for (const Handle handle : next_turn_) {
+    Entry* entry = table_.get(handle);
+    if (entry == nullptr) continue;
+    entry->in_turn = false;
+    const bool more = translator_.flush(entry->flow, now);
+    if (tcp::Translator::finished(entry->flow)) {
+      destroy(*entry);
+      continue;
+    }
+    if (more) touch(handle, *entry);
+    timers_.set(entry->timer, translator_.deadline(entry->flow), entry->flow.token);
+  }
+  next_turn_.clear();
+  return !turn_.empty();
+}
+
+void TcpFlows::abort_all() {
+  table_.for_each([this](Handle, Entry& entry) {
+    timers_.remove(entry.timer);
+    translator_.abort(entry.flow);
+  });
+}
+
+void TcpFlows::touch(Handle handle, Entry& entry) {
+  if (entry.in_turn) return;
+  entry.in_turn = true;
+  turn_.push_back(handle);
+}
+
+void TcpFlows::settle(Handle handle, Entry& entry, Time now) {
+  (void)now;
+  if (tcp::Translator::finished(entry.flow)) {
+    destroy(entry);
+    return;
+  }
+  if (entry.half_open && entry.flow.connection.phase() > Connection::Phase::syn_received) {
+    entry.half_open = false;
+    --half_open_;
+  }
+  touch(handle, entry);
+}
+
+void TcpFlows::destroy(Entry& entry) {
+  if (entry.half_open) --half_open_;
+  timers_.remove(entry.timer);
+  const FlowKey key = entry.key;
+  table_.erase(key);
+}
+
+}  // namespace sf::engine

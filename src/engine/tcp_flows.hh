@@ -1,0 +1,72 @@
+// The TCP flows of a shard: from a segment to its flow, and which flows have something to send at the end of
+// the turn.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/flow_table.hh"
+#include "engine/timer_heap.hh"
+#include "engine/token.hh"
+#include "tcp/translator.hh"
+
+namespace sf::engine {
+
+class TcpFlows {
+ public:
+  TcpFlows(tcp::Translator& translator, TimerHeap& timers, SipKey key, std::size_t limit,
+           std::size_t half_open_limit)
+      : translator_(translator),
+        timers_(timers),
+        table_(key),
+        limit_(limit),
+        half_open_limit_(half_open_limit) {}
+
+  // Where a new flow would lead.
+  struct Destination {
+    Address address;
+    bool dns = false;
+  };
+  // A segment of an existing flow. False: there is none, or the segment is a SYN that begins a new one in its
+  // place.
+  [[nodiscard]] bool on_segment(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& segment,
+                                Time now);
+  // A SYN of no flow. False: there is no room for another one, and the guest was told.
+  [[nodiscard]] bool open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
+                          const Destination& to, Time now);
+  void on_host_event(Handle handle, host::Readiness readiness, Time now);
+  void on_timer(Handle handle, Time now);
+  // Sends what the turn has gathered. True: more is left for the next turn.
+  [[nodiscard]] bool end_turn(Time now);
+  void abort_all();
+
+  [[nodiscard]] std::size_t size() const { return table_.size(); }
+
+ private:
+  struct Entry {
+    Entry(const tcp::Connection& connection, const FlowKey& flow_key, const MacAddress& mac)
+        : flow(connection, flow_key.guest, flow_key.remote, mac), key(flow_key) {}
+
+    tcp::Flow flow;
+    FlowKey key;
+    Timer timer;
+    bool in_turn = false;
+    bool half_open = true;
+  };
+
+  void touch(Handle handle, Entry& entry);
+  // Brings the books up to date after anything has happened to the flow; destroys it when it is finished.
+  void settle(Handle handle, Entry& entry, Time now);
+  void destroy(Entry& entry);
+
+  tcp::Translator& translator_;
+  TimerHeap& timers_;
+  FlowTable<Entry> table_;
+  std::size_t limit_;
+  std::size_t half_open_limit_;
+  std::size_t half_open_ = 0;
+  std::vector<Handle> turn_;
+  std::vector<Handle> next_turn_;
+};
+
+}  // namespace sf::engine

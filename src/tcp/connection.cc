@@ -1,0 +1,339 @@
+#include "tcp/connection.hh"
+
+namespace sf::tcp {
+namespace {
+
+constexpr std::uint32_t kTimestampOptionSize = 12;  // with its padding
+constexpr std::uint32_t kDefaultMss4 = 536;         // RFC 9293 section 3.7.1
+constexpr std::uint32_t kSmallestMss = 48;          // what is below makes no sense and only costs
+constexpr std::uint8_t kMaxWindowScale = 14;        // RFC 7323 section 2.3
+constexpr std::uint8_t kSynAckTimeouts = 5;
+constexpr Duration kTimestampTick = 1ms;
+
+}  // namespace
+
+Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time now)
+    : irs_(Seq{syn.sequence}),
+      iss_(opening.iss),
+      last_ack_sent_(Seq{syn.sequence}),
+      timestamp_offset_(opening.timestamp_offset),
+      our_mss_(static_cast<std::uint16_t>(std::min<std::uint32_t>(opening.our_mss, 0xffff))),
+      last_heard_(now) {
+  scaling_ = syn.options.window_scale.has_value();
+  if (scaling_) guest_scale_ = std::min(*syn.options.window_scale, kMaxWindowScale);
+  sack_ = syn.options.sack_permitted;
+  timestamps_ = syn.options.timestamps.has_value();
+  if (timestamps_) timestamp_recent_ = syn.options.timestamps->value;
+
+  receive_.start(irs_, scaling_ ? kWindowScale : std::uint8_t{0});
+  std::uint32_t mss = std::max<std::uint32_t>(syn.options.mss.value_or(kDefaultMss4), kSmallestMss);
+  mss = std::min<std::uint32_t>(mss, our_mss_);
+  if (timestamps_) mss -= std::min(kTimestampOptionSize, mss / 2);
+  // The window of a SYN is never scaled (RFC 7323 section 2.2).
+  transmit_.start(iss_ + 1, mss, syn.window);
+}
+
+void Connection::host_connected(Time now) {
+  if (phase_ != Phase::connecting) return;
+  phase_ = Phase::syn_received;
+  syn_ack_pending_ = true;
+  phase_deadline_ = now + RttEstimator::kInitialRto;
+}
+
+SegmentOutcome Connection::on_segment(const wire::TcpSegment& segment, Time now) {
+  SegmentOutcome outcome;
+  if (phase_ == Phase::closed) {
+    outcome.refuse = !segment.flags.rst;
+    return outcome;
+  }
+  if (phase_ == Phase::connecting) {
+    // Nothing has been answered yet, so there is only the SYN again, or a guest that has changed its mind.
+    const Seq seq{segment.sequence};
+    if (segment.flags.rst && (seq == irs_ || seq == irs_ + 1)) {
+      outcome.reset = true;
+      phase_ = Phase::closed;
+    }
+    return outcome;
+  }
+
+  const auto payload = static_cast<std::uint32_t>(segment.payload.size());
+  const ReceivePlan plan = receive_.plan(Seq{segment.sequence}, payload, segment.flags.fin);
+  if (!passes_checks(segment, plan, outcome, now)) return outcome;
+
+  last_heard_ = now;
+  keep_alive_probes_ = 0;
+  if (phase_ == Phase::syn_received) {
+    on_syn_received(segment, outcome);
+    if (phase_ != Phase::open) return outcome;
+  }
+
+  const bool bare = payload == 0 && !segment.flags.fin;
+  const auto ack = transmit_.on_ack(Seq{segment.acknowledgment}, Seq{segment.sequence},
+                                    scaled_window(segment), segment.options, bare, now);
+  if (ack.verdict == TransmitHalf::AckVerdict::invalid) {
+    challenge(now);
+    return outcome;
+  }
+  outcome.acked = ack.acked;
+  outcome.plan = plan;
+  if (payload > 0 || segment.flags.fin) ack_pending_ = true;
+  settle(now);
+  return outcome;
+}
+
+// The checks that come before a segment counts for anything (RFC 9293 section 3.10.7.4, RFC 7323 section 5.3,
+// RFC 5961). False: it does not.
+bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePlan& plan,
+                               SegmentOutcome& outcome, Time now) {
+  const Seq seq{segment.sequence};
+  if (timestamps_ && segment.options.timestamps && !segment.flags.rst) {
+    const std::uint32_t value = segment.options.timestamps->value;
+    if (static_cast<std::int32_t>(value - timestamp_recent_) < 0) {
+      ack_pending_ = true;
+      return false;
+    }
+    if (seq <= last_ack_sent_) timestamp_recent_ = value;
+  }
+  if (phase_ == Phase::syn_received && segment.flags.syn && seq == irs_) {
+    syn_ack_pending_ = true;  // ours was lost
+    return false;
+  }
+  if (!plan.acceptable) {
+    if (segment.flags.rst) return false;
+    // What has been received already is acknowledged again at once, or its sender would wait for that; so is
+    // a keep-alive or a window probe. What lies beyond the window is nobody's, and limited.
+    if (seq > receive_.right_edge()) {
+      challenge(now);
+    } else {
+      ack_pending_ = true;
+    }
+    return false;
+  }
+  if (segment.flags.rst) {
+    if (seq == receive_.next()) {
+      outcome.reset = true;
+      phase_ = Phase::closed;
+    } else {
+      challenge(now);  // RFC 5961 section 3.2
+    }
+    return false;
+  }
+  if (segment.flags.syn) {
+    challenge(now);  // RFC 5961 section 4.2
+    return false;
+  }
+  return segment.flags.ack;
+}
+
+void Connection::on_syn_received(const wire::TcpSegment& segment, SegmentOutcome& outcome) {
+  const Seq ack{segment.acknowledgment};
+  if (ack != iss_ + 1) {
+    outcome.refuse = true;
+    return;
+  }
+  phase_ = Phase::open;
+  phase_deadline_ = kNever;
+  syn_ack_pending_ = false;
+}
+
+std::uint32_t Connection::commit(const ReceivePlan& plan, std::uint32_t stored, Time now) {
+  const bool had_finished = receive_.finished();
+  const std::uint32_t grown = receive_.commit(plan, stored);
+  if (!had_finished && receive_.finished()) {
+    guest_finished_first_ = !transmit_.fin_sent();
+    settle(now);
+  }
+  return grown;
+}
+
+void Connection::set_held(std::uint32_t held, std::uint32_t capacity) {
+  held_ = held;
+  capacity_ = capacity;
+  const std::uint32_t room = capacity_ > held_ ? capacity_ - held_ : 0;
+  if (phase_ == Phase::open && receive_.window_update_due(room, capacity_, our_mss_)) ack_pending_ = true;
+}
+
+void Connection::set_blocked(bool blocked, Time now) {
+  if (phase_ == Phase::open) transmit_.set_blocked(blocked, now);
+}
+
+// Both directions are over: what is left is to see the last ACKs through.
+void Connection::settle(Time now) {
+  if (phase_ == Phase::time_wait) {
+    phase_deadline_ = now + kTimeWait;  // the guest asks again: it has not seen our last ACK
+    return;
+  }
+  if (phase_ != Phase::open) return;
+  if (!receive_.finished() || !transmit_.fin_acked()) return;
+  if (guest_finished_first_) {
+    phase_ = Phase::closed;
+  } else {
+    phase_ = Phase::time_wait;
+    phase_deadline_ = now + kTimeWait;
+  }
+}
+
+bool Connection::on_deadline(Time now) {
+  if (phase_ == Phase::connecting || phase_ == Phase::closed) return true;
+  if (phase_deadline_ <= now) {
+    if (phase_ == Phase::time_wait) {
+      phase_ = Phase::closed;
+      return true;
+    }
+    if (++syn_ack_timeouts_ > kSynAckTimeouts) {
+      phase_ = Phase::closed;
+      return false;
+    }
+    syn_ack_pending_ = true;
+    phase_deadline_ = now + RttEstimator::kInitialRto * (1 << syn_ack_timeouts_);
+  }
+  if (phase_ != Phase::open) return true;
+  switch (transmit_.on_deadline(now)) {
+    case TransmitHalf::TimeoutResult::give_up:
+      phase_ = Phase::closed;
+      return false;
+    case TransmitHalf::TimeoutResult::probe:
+      probe_pending_ = true;
+      break;
+    case TransmitHalf::TimeoutResult::retransmit:
+    case TransmitHalf::TimeoutResult::nothing:
+      break;
+  }
+  if (deadline() <= now) {  // and so no other timer runs: keep-alive
+    if (++keep_alive_probes_ > kKeepAliveProbes) {
+      phase_ = Phase::closed;
+      return false;
+    }
+    probe_pending_ = true;
+  }
+  return true;
+}
+
+Time Connection::deadline() const {
+  switch (phase_) {
+    case Phase::closed:
+      return kNever;
+    case Phase::connecting:
+      return kNever;  // the host's kernel times out
+    case Phase::syn_received:
+    case Phase::time_wait:
+      return phase_deadline_;
+    case Phase::open:
+      break;
+  }
+  // Where one side has finished, a guest that has vanished would keep the flow for hours.
+  const bool closing = receive_.finished() || transmit_.fin_acked();
+  if (transmit_.deadline() != kNever) return transmit_.deadline();
+  const Duration quiet =
+      (closing ? kKeepAliveClosing : kKeepAliveOpen) + keep_alive_probes_ * kKeepAliveInterval;
+  return last_heard_ + quiet;
+}
+
+std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max_payload, Time now) {
+  if (phase_ == Phase::connecting || phase_ == Phase::closed) return std::nullopt;
+  if (phase_ == Phase::syn_received) {
+    if (!syn_ack_pending_) return std::nullopt;
+    syn_ack_pending_ = false;
+    return Emission{make_syn_ack(now), 0, 0};
+  }
+  if (phase_ == Phase::open) {
+    if (const auto chunk = transmit_.next(queued, max_payload)) {
+      const Seq una = transmit_.una();
+      Emission emission{make_header(chunk->seq, now), chunk->seq - una, chunk->length};
+      emission.header.flags.fin = chunk->fin;
+      emission.header.flags.psh = chunk->length > 0;
+      transmit_.sent(*chunk, now);
+      return emission;
+    }
+    if (probe_pending_) {
+      // One byte back: the guest has it already, and so answers with its ACK and window.
+      probe_pending_ = false;
+      return Emission{make_header(transmit_.una() - 1, now), 0, 0};
+    }
+  }
+  if (!ack_pending_) return std::nullopt;
+  return Emission{make_header(transmit_.nxt(), now), 0, 0};
+}
+
+wire::TcpSegment Connection::make_header(Seq seq, Time now) {
+  wire::TcpSegment header;
+  header.sequence = seq.value;
+  header.acknowledgment = receive_.next().value;
+  header.flags.ack = true;
+  const std::uint32_t room = capacity_ > held_ ? capacity_ - held_ : 0;
+  const std::uint32_t hard_room = kCapacity > held_ ? kCapacity - held_ : 0;
+  header.window = receive_.offer_window(room, hard_room);
+  if (timestamps_) header.options.timestamps = wire::TcpTimestamps{timestamp(now), timestamp_recent_};
+  if (sack_) {
+    const Ranges& ranges = receive_.out_of_order();
+    const std::size_t most = timestamps_ ? 3 : wire::TcpOptions::kMaxSackBlocks;
+    for (std::size_t i = 0; i < std::min(ranges.size(), most); ++i) {
+      header.options.sack[header.options.sack_count++] = {ranges[i].left.value, ranges[i].right.value};
+    }
+  }
+  ack_pending_ = false;
+  last_ack_sent_ = receive_.next();
+  return header;
+}
+
+wire::TcpSegment Connection::make_syn_ack(Time now) {
+  wire::TcpSegment header;
+  header.sequence = iss_.value;
+  header.acknowledgment = receive_.next().value;
+  header.flags.syn = true;
+  header.flags.ack = true;
+  header.options.mss = our_mss_;
+  // Scaling starts after the handshake, so the first right edge is what 16 bits can say.
+  header.window = 0xffff;
+  if (scaling_) header.options.window_scale = kWindowScale;
+  if (timestamps_) header.options.timestamps = wire::TcpTimestamps{timestamp(now), timestamp_recent_};
+  header.options.sack_permitted = sack_;
+  receive_.allow(0xffff);
+  last_ack_sent_ = receive_.next();
+  return header;
+}
+
+wire::TcpSegment Connection::reset_segment() const {
+  wire::TcpSegment header;
+  header.flags.rst = true;
+  header.flags.ack = true;
+  header.acknowledgment = receive_.next().value;
+  // In answer to a SYN, the sequence number is zero (RFC 9293 section 3.10.7.1).
+  header.sequence = phase_ == Phase::connecting ? 0 : transmit_.nxt().value;
+  return header;
+}
+
+void Connection::challenge(Time now) {
+  if (now < challenge_after_) return;
+  challenge_after_ = now + kChallengeInterval;
+  ack_pending_ = true;
+}
+
+std::uint32_t Connection::scaled_window(const wire::TcpSegment& segment) const {
+  return std::uint32_t{segment.window} << guest_scale_;
+}
+
+std::uint32_t Connection::timestamp(Time now) const {
+  return static_cast<std::uint32_t>(now.time_since_epoch() / kTimestampTick) + timestamp_offset_;
+}
+
+const char* Connection::state_name() const {
+  switch (phase_) {
+    case Phase::connecting:
+      return "SYN-SENT (host)";
+    case Phase::syn_received:
+      return "SYN-RECEIVED";
+    case Phase::time_wait:
+      return "TIME-WAIT";
+    case Phase::closed:
+      return "CLOSED";
+    case Phase::open:
+      break;
+  }
+  const bool guest = receive_.finished();
+  if (!transmit_.fin_sent()) return guest ? "CLOSE-WAIT" : "ESTABLISHED";
+  if (guest) return guest_finished_first_ ? "LAST-ACK" : "CLOSING";
+  return transmit_.fin_acked() ? "FIN-WAIT-2" : "FIN-WAIT-1";
+}
+
+}  // namespace sf::tcp

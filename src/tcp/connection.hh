@@ -1,0 +1,161 @@
+// One TCP connection with the guest, as a pure state machine (RFC 9293): no descriptor, no clock, no
+// allocation.
+//
+// Theory of operation. The guest opens; the host side is an ordinary socket whose kernel speaks its own TCP
+// with the world. What this machine does is to stand in for the far end towards the guest. Its state is a
+// phase, times what the guest's half has done (ReceiveHalf), times what the host's half has done
+// (TransmitHalf):
+//
+//     SYN from the guest
+//          │
+//          ▼             host refused, unreachable
+//     connecting ──────────────────────────────────► closed   (RST, or an ICMP error)
+//          │ host connected: SYN-ACK
+//          ▼             RST, no ACK within the time-outs
+//     syn_received ────────────────────────────────► closed
+//          │ ACK
+//          ▼             RST either way, time-outs
+//     open ────────────────────────────────────────► closed
+//          │ both FINs sent and acknowledged
+//          ├── ours was acknowledged last ─────────► closed   (we were LAST_ACK)
+//          ▼
+//     time_wait ───────────────────────────────────► closed   (after kTimeWait)
+//
+// A SYN-ACK goes out only once the host is connected, so that what the guest sees of the far end is true.
+// Inputs are a segment, what the host has done, and a deadline that has come, each with `now`; outputs are
+// what to send next, and the next deadline. The bytes themselves stay with the translator.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "base/time.hh"
+#include "tcp/receive.hh"
+#include "tcp/seq.hh"
+#include "tcp/transmit.hh"
+#include "wire/tcp.hh"
+
+namespace sf::tcp {
+
+// What a connection needs to know when it begins.
+struct Opening {
+  Seq iss;                         // RFC 6528
+  std::uint32_t timestamp_offset;  // random per connection (RFC 7323 section 5.4)
+  std::uint32_t our_mss;           // what the link's MTU leaves for payload without options
+};
+
+// What a segment asks of the translator.
+struct SegmentOutcome {
+  ReceivePlan plan;         // which payload bytes to keep; then commit() tells
+  std::uint32_t acked = 0;  // payload bytes from una() on that may be let go
+  bool reset = false;       // the guest has reset the connection: it is closed
+  bool refuse = false;      // the segment is of no connection: answer with a RST (RFC 9293 section 3.10.7.4)
+};
+
+// A segment to be sent: `offset` and `length` name its payload, counted from una().
+struct Emission {
+  wire::TcpSegment header;
+  std::uint32_t offset = 0;
+  std::uint32_t length = 0;
+};
+
+class Connection {
+ public:
+  enum class Phase : std::uint8_t { connecting, syn_received, open, time_wait, closed };
+
+  // How much of the guest's stream is held while the host does not take it.
+  static constexpr std::uint32_t kCapacity = 512 * 1024;
+  // With little memory left, and what keeps a connection alive then.
+  static constexpr std::uint32_t kPressedCapacity = 32 * 1024;
+  static constexpr std::uint8_t kWindowScale =
+      4;  // 65,535 << 4 covers kCapacity; offered windows are multiples of 16
+  static constexpr Duration kTimeWait = 1s;       // on a link within one machine; covers a lost last ACK
+  static constexpr Duration kKeepAliveOpen = 2h;  // RFC 5382 REQ-5: at least 2 h 4 min until an idle one ends
+  static constexpr Duration kKeepAliveClosing = 60s;
+  static constexpr Duration kKeepAliveInterval = 75s;
+  static constexpr std::uint8_t kKeepAliveProbes = 9;
+  static constexpr Duration kChallengeInterval = 500ms;  // RFC 5961 section 7: challenge ACKs are limited
+
+  // A SYN has come; the phase is `connecting`.
+  Connection(const wire::TcpSegment& syn, const Opening& opening, Time now);
+
+  // --- inputs
+  SegmentOutcome on_segment(const wire::TcpSegment& segment, Time now);
+  // The first `stored` bytes of the plan's are kept. Returns by how much the in-order stream has grown.
+  std::uint32_t commit(const ReceivePlan& plan, std::uint32_t stored, Time now);
+  void host_connected(Time now);
+  // `held`: in-order bytes that are kept for the host and not yet taken. `capacity`: how many may be, at the
+  // moment.
+  void set_held(std::uint32_t held, std::uint32_t capacity);
+  // The host's stream has ended: a FIN follows what is queued.
+  void host_finished() { transmit_.finish(); }
+  // There is something to send that the guest's window keeps back.
+  void set_blocked(bool blocked, Time now);
+  // False: the guest is gone, the connection is closed.
+  [[nodiscard]] bool on_deadline(Time now);
+  void close() { phase_ = Phase::closed; }
+
+  // --- outputs
+  // The next segment to send, with `queued` payload bytes kept from una() on. `max_payload` bounds a
+  // super-frame. A bare ACK comes last. The header's ACK and window are those of this moment.
+  [[nodiscard]] std::optional<Emission> next(std::uint32_t queued, std::uint32_t max_payload, Time now);
+  // A RST that the guest will accept.
+  [[nodiscard]] wire::TcpSegment reset_segment() const;
+  [[nodiscard]] Time deadline() const;
+
+  [[nodiscard]] Phase phase() const { return phase_; }
+  // The state's name in RFC 9293, for people.
+  [[nodiscard]] const char* state_name() const;
+  // Payload bytes that may be queued beyond `queued`.
+  [[nodiscard]] std::uint32_t room(std::uint32_t queued) const {
+    return phase_ == Phase::open ? transmit_.room(queued) : 0;
+  }
+  // Payload of one segment: what the guest's MSS leaves after the options that every segment carries.
+  [[nodiscard]] std::uint32_t segment_size() const { return transmit_.mss(); }
+  [[nodiscard]] bool guest_finished() const { return receive_.finished(); }
+  [[nodiscard]] bool fin_acked() const { return transmit_.fin_acked(); }
+  [[nodiscard]] bool ack_pending() const { return ack_pending_; }
+  // Bytes received since the last ACK went out.
+  [[nodiscard]] std::uint32_t unacknowledged() const { return receive_.next() - last_ack_sent_; }
+  [[nodiscard]] const TransmitHalf& transmit() const { return transmit_; }
+  [[nodiscard]] const ReceiveHalf& receive() const { return receive_; }
+  [[nodiscard]] Seq irs() const { return irs_; }
+
+ private:
+  void on_syn_received(const wire::TcpSegment& segment, SegmentOutcome& outcome);
+  [[nodiscard]] bool passes_checks(const wire::TcpSegment& segment, const ReceivePlan& plan,
+                                   SegmentOutcome& outcome, Time now);
+  void challenge(Time now);
+  void settle(Time now);
+  [[nodiscard]] std::uint32_t scaled_window(const wire::TcpSegment& segment) const;
+  [[nodiscard]] wire::TcpSegment make_header(Seq seq, Time now);
+  [[nodiscard]] wire::TcpSegment make_syn_ack(Time now);
+  [[nodiscard]] std::uint32_t timestamp(Time now) const;
+
+  ReceiveHalf receive_;
+  TransmitHalf transmit_;
+  Seq irs_;
+  Seq iss_;
+  Seq last_ack_sent_;
+  std::uint32_t held_ = 0;
+  std::uint32_t capacity_ = kCapacity;
+  std::uint32_t timestamp_offset_;
+  std::uint32_t timestamp_recent_ = 0;
+  std::uint16_t our_mss_;
+  std::uint8_t guest_scale_ = 0;
+  std::uint8_t keep_alive_probes_ = 0;
+  std::uint8_t syn_ack_timeouts_ = 0;
+  Phase phase_ = Phase::connecting;
+  bool scaling_ = false;
+  bool timestamps_ = false;
+  bool sack_ = false;
+  bool ack_pending_ = false;
+  bool syn_ack_pending_ = false;
+  bool probe_pending_ = false;
+  bool guest_finished_first_ = false;
+  Time last_heard_;
+  Time challenge_after_{};        // no challenge ACK before this
+  Time phase_deadline_ = kNever;  // SYN-ACK retransmission, or the end of time_wait
+};
+
+}  // namespace sf::tcp

@@ -1,0 +1,47 @@
+// All that one TCP flow is: its connection, the bytes on their way in both directions, its host socket.
+#pragma once
+
+#include <cstdint>
+
+#include "base/address.hh"
+#include "base/time.hh"
+#include "host/host.hh"
+#include "tcp/connection.hh"
+#include "tcp/piece_queue.hh"
+#include "tcp/tail_buffer.hh"
+
+namespace sf::tcp {
+
+struct Flow {
+  Flow(const Connection& machine, const Endpoint& guest_end, const Endpoint& remote_end,
+       const MacAddress& mac)
+      : connection(machine), guest(guest_end), remote(remote_end), guest_mac(mac) {}
+
+  Connection connection;
+  Endpoint guest;
+  Endpoint remote;  // as the guest addresses it
+  MacAddress guest_mac;
+  host::SocketId socket = host::kNoSocket;  // owned; closed by the translator
+  host::Token token = 0;
+
+  TailBuffer from_guest;
+  std::uint32_t held = 0;  // in-order bytes at the front of from_guest
+  PieceQueue to_guest;
+
+  // How far the host's side has got.
+  bool host_writable = false;
+  bool host_readable = false;
+  bool host_closing = false;    // a FIN is announced: short reads do not end reading
+  bool host_ended = false;      // its FIN was read
+  bool host_failed = false;     // it takes nothing any more; what it had sent is still read
+  bool send_shut = false;       // the guest's FIN was passed on
+  bool dns = false;             // leads to the host's name servers, one after the other until one answers
+  std::uint8_t dns_server = 0;  // which one is tried
+  Time connect_deadline = kNever;
+  Time retry_at = kNever;  // waits for pool memory until then
+
+  std::uint64_t bytes_from_guest = 0;
+  std::uint64_t bytes_to_guest = 0;
+};
+
+}  // namespace sf::tcp

@@ -1,0 +1,266 @@
+#include "tcp/translator.hh"
+
+#include <array>
+
+namespace sf::tcp {
+namespace {
+
+using host::HostError;
+
+// What one super-frame's payload may be at most: an IP packet's length field counts 16 bits, headers with all
+// their options included.
+constexpr std::uint32_t kMaxIpPacket = 65535;
+
+wire::IpHeader ip_header(const Flow& flow) {
+  wire::IpHeader ip;
+  ip.source = flow.remote.address;
+  ip.destination = flow.guest.address;
+  ip.protocol = static_cast<std::uint8_t>(wire::IpProtocol::tcp);
+  return ip;
+}
+
+}  // namespace
+
+void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time now) {
+  const SegmentOutcome outcome = flow.connection.on_segment(segment, now);
+  if (outcome.reset) {
+    ++counters_.resets_from_guest;
+    end(flow, true);
+    return;
+  }
+  if (outcome.refuse) {
+    refuse_segment(flow.guest_mac, flow.guest, flow.remote, segment);
+    return;
+  }
+  if (outcome.acked > 0) flow.to_guest.release(outcome.acked);
+  if (outcome.plan.take > 0 || outcome.plan.fin) take_payload(flow, segment, outcome.plan, now);
+  if (finished(flow)) {
+    end(flow, false);
+    return;
+  }
+  if (flow.connection.unacknowledged() >= Connection::kCapacity / 4) {
+    while (flow.connection.ack_pending() && emit(flow, now)) {
+    }
+  }
+}
+
+void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan,
+                              Time now) {
+  const Bytes payload = take(base::drop(segment.payload, plan.skip), plan.take);
+  std::uint32_t stored = plan.take;
+  std::uint32_t passed = 0;  // straight on to the host
+  if (flow.host_failed) {
+    passed = plan.offset == 0 ? plan.take : 0;
+    flow.from_guest.advance(passed);
+  } else {
+    if (plan.offset == 0 && flow.held == 0 && flow.host_writable && !payload.empty()) {
+      const Bytes piece[] = {payload};
+      const host::IoResult result = host_.send(flow.socket, piece);
+      if (result.error != HostError::none && result.error != HostError::would_block) {
+        host_stream_failed(flow);
+        passed = plan.take;
+      } else {
+        passed = static_cast<std::uint32_t>(result.bytes);
+        flow.host_writable = passed == payload.size();
+      }
+      flow.from_guest.advance(passed);
+    }
+    if (passed < plan.take) {
+      const std::uint32_t at = flow.held + plan.offset;
+      stored =
+          passed + static_cast<std::uint32_t>(flow.from_guest.store(pool_, at, base::drop(payload, passed)));
+    }
+  }
+  const std::uint32_t grown = flow.connection.commit(plan, stored, now);
+  if (flow.host_failed) {
+    // Whatever was held out of order behind a gap is of no use to anybody now.
+    flow.from_guest.advance(grown > passed ? grown - passed : 0);
+    flow.held = 0;
+  } else {
+    flow.held += grown - passed;
+  }
+  flow.bytes_from_guest += grown;
+  counters_.bytes_from_guest += grown;
+  drain_to_host(flow);
+  update_window(flow);
+}
+
+void Translator::drain_to_host(Flow& flow) {
+  while (flow.held > 0 && flow.host_writable && !flow.host_failed) {
+    std::array<Bytes, TailBuffer::kMaxSlices> slices;
+    const std::size_t count = flow.from_guest.slices(flow.held, slices);
+    const host::IoResult result = host_.send(flow.socket, {slices.data(), count});
+    if (result.error != HostError::none && result.error != HostError::would_block) {
+      host_stream_failed(flow);
+      break;
+    }
+    const auto taken = static_cast<std::uint32_t>(result.bytes);
+    flow.from_guest.advance(taken);
+    flow.held -= taken;
+    if (flow.held > 0) flow.host_writable = false;
+  }
+  pass_fin_on(flow);
+}
+
+void Translator::pass_fin_on(Flow& flow) {
+  if (!flow.connection.guest_finished() || flow.held > 0 || flow.send_shut || flow.socket == host::kNoSocket)
+    return;
+  flow.send_shut = true;
+  host_.shutdown_send(flow.socket);
+  if (flow.host_ended) {
+    host_.close(flow.socket);
+    flow.socket = host::kNoSocket;
+  }
+}
+
+void Translator::update_window(Flow& flow) {
+  flow.connection.set_held(flow.held, capacity());
+}
+
+std::uint32_t Translator::capacity() const {
+  return pool_.pressed() ? Connection::kPressedCapacity : Connection::kCapacity;
+}
+
+bool Translator::read_from_host(Flow& flow, Time now) {
+  if (!flow.host_readable || flow.host_ended || flow.socket == host::kNoSocket) return false;
+  const std::uint32_t most = std::min(flow.connection.room(flow.to_guest.size()), max_payload(flow));
+  if (most == 0) return false;
+  const MutBytes into = flow.to_guest.room(pool_, most);
+  if (into.empty()) {
+    // With something in flight its ACK comes back here; without, only time can bring memory.
+    if (flow.to_guest.size() == 0) flow.retry_at = now + kStarvedRetry;
+    return false;
+  }
+  flow.retry_at = kNever;
+  const host::IoResult result = host_.receive(flow.socket, into);
+  flow.to_guest.append(result.bytes);
+  if (result.bytes > 0) {
+    flow.bytes_to_guest += result.bytes;
+    counters_.bytes_to_guest += result.bytes;
+    // Edge-triggered: a short read has emptied the socket, unless its end is near.
+    if (result.bytes < into.size() && !flow.host_closing) flow.host_readable = false;
+    return true;
+  }
+  if (result.error == HostError::would_block) {
+    flow.host_readable = false;
+    return false;
+  }
+  if (result.error != HostError::none || flow.host_failed) {
+    reset_guest(flow);
+    return false;
+  }
+  flow.host_ended = true;
+  flow.connection.host_finished();
+  if (flow.send_shut) {
+    host_.close(flow.socket);
+    flow.socket = host::kNoSocket;
+  }
+  return true;
+}
+
+// The host takes nothing any more. What it had sent before is still the guest's, so that is read first; the
+// RST follows when reading says how it ended.
+void Translator::host_stream_failed(Flow& flow) {
+  flow.host_failed = true;
+  flow.host_writable = false;
+  flow.from_guest.advance(flow.held);
+  flow.held = 0;
+  flow.from_guest.clear();
+  flow.host_readable = true;
+  flow.host_closing = true;
+  if (flow.host_ended) reset_guest(flow);
+}
+
+void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) {
+  if (flow.socket == host::kNoSocket) return;
+  if (flow.connection.phase() == Connection::Phase::connecting) {
+    const HostError error = host_.finish_connect(flow.socket);
+    if (error == HostError::in_progress) return;
+    if (error != HostError::none) {
+      connect_failed(flow, error, now);
+      return;
+    }
+    flow.connect_deadline = kNever;
+    flow.host_writable = true;
+    flow.connection.host_connected(now);
+    update_window(flow);
+  }
+  if (readiness.read_closed || readiness.hang_up || readiness.error) flow.host_closing = true;
+  if (readiness.readable || flow.host_closing) flow.host_readable = true;
+  if (readiness.error && flow.host_ended) {
+    // Nothing is left to read that would tell.
+    reset_guest(flow);
+    return;
+  }
+  if (readiness.writable && !flow.host_failed) {
+    flow.host_writable = true;
+    drain_to_host(flow);
+    if (!finished(flow)) update_window(flow);
+  }
+}
+
+bool Translator::flush(Flow& flow, Time now) {
+  if (finished(flow)) return false;
+  unsigned budget = kFramesPerFlush;
+  while (budget > 0) {
+    const bool progress = read_from_host(flow, now);
+    if (finished(flow)) return false;
+    bool sent = false;
+    while (budget > 0 && emit(flow, now)) {
+      sent = true;
+      --budget;
+    }
+    if (!progress && !sent) break;
+  }
+  const TransmitHalf& transmit = flow.connection.transmit();
+  const bool waiting = (flow.host_readable && !flow.host_ended) ||
+                       flow.to_guest.size() > transmit.in_flight() ||
+                       (flow.host_ended && !transmit.fin_sent());
+  flow.connection.set_blocked(waiting && budget > 0 && flow.retry_at == kNever, now);
+  return budget == 0;
+}
+
+bool Translator::emit(Flow& flow, Time now) {
+  auto emission = flow.connection.next(flow.to_guest.size(), max_payload(flow), now);
+  if (!emission) return false;
+  send_segment(flow, emission->header, emission->offset, emission->length);
+  return true;
+}
+
+void Translator::send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset,
+                              std::uint32_t length) {
+  header.source_port = flow.remote.port;
+  header.destination_port = flow.guest.port;
+  std::array<Bytes, link::Link::kMaxParts - 1> pieces;
+  const std::size_t count = flow.to_guest.slices(offset, length, pieces);
+  // A frame that the link does not take is one lost on the way: retransmission has the answer.
+  static_cast<void>(to_guest_.send_tcp(flow.guest_mac, ip_header(flow), header, {pieces.data(), count},
+                                       static_cast<std::uint16_t>(flow.connection.segment_size())));
+}
+
+std::uint32_t Translator::max_payload(const Flow& flow) const {
+  const auto headers =
+      static_cast<std::uint32_t>(wire::ip_header_size(flow.guest.address) + wire::kTcpMaxHeaderSize);
+  const std::uint32_t segment = flow.connection.segment_size();
+  return std::max(segment, (kMaxIpPacket - headers) / segment * segment);
+}
+
+void Translator::on_deadline(Flow& flow, Time now) {
+  if (flow.connect_deadline <= now) {
+    connect_next_server(flow, HostError::timed_out, now);
+    return;
+  }
+  if (flow.retry_at <= now) flow.retry_at = kNever;  // flush() tries again
+  if (!flow.connection.on_deadline(now)) {
+    ++counters_.given_up;
+    reset_guest(flow);
+  } else if (finished(flow)) {
+    end(flow, false);
+  }
+}
+
+Time Translator::deadline(const Flow& flow) {
+  return std::min({flow.connection.deadline(), flow.connect_deadline, flow.retry_at});
+}
+
+}  // namespace sf::tcp

@@ -1,0 +1,104 @@
+// TCP: the guest's connections to and from ordinary sockets. A thin shell around tcp::Connection: it moves
+// the bytes that the connection decides about.
+//
+// Theory of operation.
+//   from guest: a segment's payload goes straight to the socket, while it is in cache. What the socket does
+//   not take
+//     stays in the flow's tail buffer, and the window that is offered shrinks by it; when the socket takes
+//     more, the tail goes first. Nothing that came in window is ever dropped.
+//   to guest: as much as the guest's window allows is read from the socket into the flow's piece queue, and
+//   sent from
+//     there in super-frames of up to 64 KiB; the ACK lets it go. What the window does not allow stays in the
+//     socket.
+//   ACKs: one per flow and loop turn (flush), earlier when a quarter of the window has come in.
+//
+// The socket connects first; a SYN-ACK follows when it has. A refused connect is a RST to the guest, an
+// unreachable one an ICMP error about its SYN.
+#pragma once
+
+#include <cstdint>
+
+#include "base/log.hh"
+#include "base/piece_pool.hh"
+#include "base/siphash.hh"
+#include "host/host.hh"
+#include "link/network.hh"
+#include "link/to_guest.hh"
+#include "tcp/flow.hh"
+
+namespace sf::tcp {
+
+struct Counters {
+  std::uint64_t opened = 0;
+  std::uint64_t refused = 0;  // the host could not connect
+  std::uint64_t resets_from_guest = 0;
+  std::uint64_t resets_to_guest = 0;
+  std::uint64_t given_up = 0;  // the guest did not answer any more
+  std::uint64_t bytes_from_guest = 0;
+  std::uint64_t bytes_to_guest = 0;
+};
+
+class Translator {
+ public:
+  static constexpr Duration kDnsConnectTimeout = 3s;  // then the next name server
+  static constexpr Duration kStarvedRetry = 10ms;
+  static constexpr unsigned kFramesPerFlush = 8;  // per flow and turn, so that no flow starves the others
+
+  Translator(host::Host& host, link::ToGuest& to_guest, const link::Network& network, PiecePool& pool,
+             SipKey key, const Log& log)
+      : host_(host), to_guest_(to_guest), network_(network), pool_(pool), key_(key), log_(log) {}
+
+  // The connection that a SYN begins (RFC 6528 for its sequence numbers).
+  [[nodiscard]] Connection accept(const Endpoint& guest, const Endpoint& remote, const wire::TcpSegment& syn,
+                                  Time now) const;
+  // Begins to connect the host's side: to `destination`, or to the name servers where flow.dns is set.
+  void connect(Flow& flow, const Endpoint& destination, Time now);
+
+  void on_segment(Flow& flow, const wire::TcpSegment& segment, Time now);
+  void on_host_event(Flow& flow, host::Readiness readiness, Time now);
+  void on_deadline(Flow& flow, Time now);
+  // Sends what the turn has gathered. True: its budget has ended, more is left.
+  [[nodiscard]] bool flush(Flow& flow, Time now);
+  // Ends the flow: resets both sides.
+  void abort(Flow& flow);
+  // Ends the flow without a word to the guest, which has forgotten it.
+  void forget(Flow& flow) { end(flow, true); }
+  // A RST for a segment of no flow (RFC 9293 section 3.10.7.1).
+  void refuse_segment(const MacAddress& to, const Endpoint& guest, const Endpoint& remote,
+                      const wire::TcpSegment& segment);
+
+  [[nodiscard]] static Time deadline(const Flow& flow);
+  // Nothing is left to do: the flow may be destroyed.
+  [[nodiscard]] static bool finished(const Flow& flow) {
+    return flow.connection.phase() == Connection::Phase::closed;
+  }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  void connect_to(Flow& flow, const Endpoint& destination, Time now);
+  void connect_next_server(Flow& flow, host::HostError why, Time now);
+  void connect_failed(Flow& flow, host::HostError error, Time now);
+  void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
+  void drain_to_host(Flow& flow);
+  void pass_fin_on(Flow& flow);
+  [[nodiscard]] bool read_from_host(Flow& flow, Time now);
+  void host_stream_failed(Flow& flow);
+  [[nodiscard]] bool emit(Flow& flow, Time now);
+  void send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset, std::uint32_t length);
+  void reset_guest(Flow& flow);
+  void end(Flow& flow, bool abort_host);
+  void update_window(Flow& flow);
+  [[nodiscard]] std::uint32_t max_payload(const Flow& flow) const;
+  [[nodiscard]] std::uint32_t capacity() const;
+
+  host::Host& host_;
+  link::ToGuest& to_guest_;
+  const link::Network& network_;
+  PiecePool& pool_;
+  SipKey key_;
+  const Log& log_;
+  Once out_of_descriptors_;
+  Counters counters_;
+};
+
+}  // namespace sf::tcp

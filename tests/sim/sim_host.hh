@@ -1,0 +1,82 @@
+// The simulated host: sockets by number, reused at once like file descriptors, and their events.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "host/host.hh"
+#include "sim/sim_datagram.hh"
+#include "sim/sim_stream.hh"
+
+namespace sf::sim {
+
+class SimHost final : public host::Host {
+ public:
+  SimHost(World& world, const Plan& plan);
+  // What is known about connections to this server.
+  void add_flow(Ledger& ledger) { flows_.emplace(ledger.plan.server, &ledger); }
+
+  struct Event {
+    host::Token token;
+    host::Readiness readiness;
+  };
+  // Those of one loop turn, in no particular order; like epoll's, they stay as collected when one of them closes
+  // the socket of another.
+  [[nodiscard]] std::vector<Event> take_events();
+  [[nodiscard]] bool has_events() const { return !edges_.empty(); }
+  [[nodiscard]] std::size_t open_sockets() const { return open_; }
+  // Calls so far: work that was seen to be done.
+  [[nodiscard]] std::uint64_t activity() const { return activity_; }
+  // What is open, for a message.
+  [[nodiscard]] std::string describe_open() const;
+
+  // --- host::Host ------------------------------------------------------------------------------------------------
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> connect_stream(const Endpoint& to,
+                                                                             host::Token token) override;
+  [[nodiscard]] host::HostError finish_connect(host::SocketId socket) override;
+  [[nodiscard]] host::IoResult send(host::SocketId socket, std::span<const Bytes> pieces) override;
+  [[nodiscard]] host::IoResult receive(host::SocketId socket, MutBytes into) override;
+  void shutdown_send(host::SocketId socket) override;
+  void abort(host::SocketId socket) override;
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,
+                                                                            host::Token token) override;
+  [[nodiscard]] host::HostError send_datagram(host::SocketId socket, const Endpoint& to, Bytes payload,
+                                              const host::DatagramOptions& options) override;
+  [[nodiscard]] std::span<const host::ReceivedDatagram> receive_datagrams(host::SocketId socket) override;
+  [[nodiscard]] bool receive_error(host::SocketId socket, host::DatagramError& error) override;
+  void close(host::SocketId socket) override;
+  [[nodiscard]] const host::Resolvers& resolvers(Time now) override;
+
+ private:
+  struct Slot {
+    std::uint64_t serial = 0;  // of the socket in it; 0: free
+    host::Token token = 0;
+    std::string what;
+    Ledger* ledger = nullptr;
+    std::unique_ptr<SimStream> stream;
+    std::unique_ptr<SimDatagram> datagram;
+  };
+
+  [[nodiscard]] std::size_t take_slot(host::Token token, std::string what);
+  void free_slot(Slot& slot);
+  [[nodiscard]] Slot* find(host::SocketId socket, const char* operation);
+  [[nodiscard]] SimStream* stream(host::SocketId socket, const char* operation);
+  [[nodiscard]] SimDatagram* datagram(host::SocketId socket, const char* operation);
+  [[nodiscard]] std::function<void()> edge_of(std::size_t slot);
+  [[nodiscard]] Ledger* flow_for(const Endpoint& to);
+
+  World& world_;
+  const Plan& plan_;
+  std::map<Endpoint, Ledger*> flows_;
+  std::vector<Slot> slots_;
+  std::uint64_t next_serial_ = 1;
+  std::size_t open_ = 0;
+  std::uint64_t activity_ = 0;
+  std::map<std::size_t, std::uint64_t> edges_;  // slot to serial
+  std::vector<std::unique_ptr<SimStream>> closing_;  // closed, but the world still acts on them
+  std::vector<std::unique_ptr<SimDatagram>> closed_datagrams_;
+  host::Resolvers resolvers_;
+};
+
+}  // namespace sf::sim

@@ -1,0 +1,30 @@
+#include "sim/world.hh"
+
+#include "sim/trace.hh"
+
+namespace sf::sim {
+namespace {
+
+// The first break of a rule tells the story; thousands of its echoes do not.
+constexpr std::size_t kMaxViolations = 20;
+
+}  // namespace
+
+void World::advance(Time to) {
+  while (!queue_.empty() && queue_.top().when <= to) {
+    now_ = std::max(now_, queue_.top().when);
+    const Action action = std::move(const_cast<Event&>(queue_.top()).action);
+    queue_.pop();
+    action();
+  }
+  now_ = std::max(now_, to);
+}
+
+void World::note_violation(const char* rule, std::string message) {
+  if (trace_ != nullptr) trace_->note(now_, fmt::format("VIOLATION {}: {}", rule, message));
+  if (violations_.size() < kMaxViolations) violations_.push_back({rule, std::move(message), now_});
+}
+
+void World::note_line(const std::string& line) { trace_->note(now_, line); }
+
+}  // namespace sf::sim

@@ -1,0 +1,83 @@
+// A simulation's clock, chance, and book of what went wrong. Everything in a run refers to its one World.
+#pragma once
+
+#include <fmt/core.h>
+
+#include <cstdint>
+#include <functional>
+#include <queue>
+#include <string>
+#include <vector>
+
+#include "base/time.hh"
+#include "sim/random.hh"
+
+namespace sf::sim {
+
+class Trace;
+
+// A rule that the stack under test broke.
+struct Violation {
+  std::string rule;
+  std::string message;
+  Time at;
+};
+
+class World {
+ public:
+  using Action = std::function<void()>;
+
+  // `trace` may be null; it is not owned.
+  World(std::uint64_t seed, Trace* trace) : random_(seed), trace_(trace) {}
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  [[nodiscard]] Time now() const { return now_; }
+  [[nodiscard]] Random& random() { return random_; }
+  [[nodiscard]] Trace* trace() { return trace_; }
+
+  void at(Time when, Action action) {
+    queue_.push(Event{std::max(when, now_), next_++, std::move(action)});
+  }
+  void after(Duration delay, Action action) { at(now_ + delay, std::move(action)); }
+
+  // kNever where nothing is to come.
+  [[nodiscard]] Time next_event() const { return queue_.empty() ? kNever : queue_.top().when; }
+  // Moves the clock, which never goes back, and runs all that is due by then.
+  void advance(Time to);
+
+  template <typename... Args>
+  void violation(const char* rule, fmt::format_string<Args...> format, Args&&... args) {
+    note_violation(rule, fmt::format(format, std::forward<Args>(args)...));
+  }
+  // A line for whoever reads the run of one seed; nothing without a trace.
+  template <typename... Args>
+  void note(fmt::format_string<Args...> format, Args&&... args) {
+    if (trace_ != nullptr) note_line(fmt::format(format, std::forward<Args>(args)...));
+  }
+  [[nodiscard]] const std::vector<Violation>& violations() const { return violations_; }
+
+ private:
+  struct Event {
+    Time when;
+    std::uint64_t order;  // ties run in the order in which they were made
+    Action action;
+  };
+  struct Later {
+    bool operator()(const Event& a, const Event& b) const {
+      return a.when != b.when ? a.when > b.when : a.order > b.order;
+    }
+  };
+  void note_violation(const char* rule, std::string message);
+  void note_line(const std::string& line);
+
+  // The clock starts away from zero, as a machine's does that has been up for a while.
+  Time now_{Duration{std::chrono::hours{50}}};
+  Random random_;
+  Trace* trace_;
+  std::priority_queue<Event, std::vector<Event>, Later> queue_;
+  std::uint64_t next_ = 0;
+  std::vector<Violation> violations_;
+};
+
+}  // namespace sf::sim
