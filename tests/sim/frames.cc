@@ -63,7 +63,10 @@ Frame cut_piece(const ParsedFrame& whole, Bytes headers, Bytes data, std::uint32
 
 Frame build_tcp(const Addressing& to, wire::TcpSegment segment, Bytes payload, bool partial,
                 std::uint16_t gso_size) {
-  const wire::IpHeader ip{.source = to.source, .destination = to.destination, .protocol = kTcp};
+  wire::IpHeader ip;
+  ip.source = to.source;
+  ip.destination = to.destination;
+  ip.protocol = kTcp;
   const std::size_t transport = wire::kEthernetHeaderSize + ip.size();
   const std::size_t header = segment.header_size();
   Frame frame;
@@ -89,7 +92,11 @@ Frame build_tcp(const Addressing& to, wire::TcpSegment segment, Bytes payload, b
 
 std::vector<Frame> build_ip(const Addressing& to, std::uint8_t protocol, Bytes packet, std::uint32_t mtu,
                             std::uint16_t id) {
-  wire::IpHeader ip{.source = to.source, .destination = to.destination, .protocol = protocol, .id = id};
+  wire::IpHeader ip;
+  ip.source = to.source;
+  ip.destination = to.destination;
+  ip.protocol = protocol;
+  ip.id = id;
   std::vector<Frame> frames;
   const std::size_t room = mtu - wire::ip_header_size(to.source);
   const bool cut = packet.size() > room;

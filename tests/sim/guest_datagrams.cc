@@ -9,10 +9,10 @@ namespace sf::sim {
 namespace {
 
 constexpr std::uint8_t kUdp = 17;
-constexpr std::uint16_t kQueryPort = 40000;
+constexpr std::uint16_t kQueryPort = 39999;
 
 constexpr std::uint64_t datagram_id(std::size_t index, std::uint32_t count) {
-  return (static_cast<std::uint64_t>(index + 1) << 32) | count;
+  return (std::uint64_t{index + 1} << 32) | count;
 }
 
 }  // namespace
@@ -58,10 +58,10 @@ void GuestDatagrams::on_udp(const Endpoint& from, const Endpoint& to, Bytes payl
     return;
   }
   const auto id = read_marked(payload);
-  const auto index = static_cast<std::size_t>(id.value_or(0) >> 32);
+  const std::size_t index = id.value_or(0) >> 32;
   if (!id || !sent_.contains(*id) || index == 0 || index > plan_.datagrams.size()) {
-    // DHCP's answers have ports of their own and are not looked at here.
-    if (from.port != 67 && from.port != 547) {
+    // What answers the noise (noise.cc) is not looked at here.
+    if (from.port != 67 && from.port != 547 && to.port < kNoisePorts) {
       world_.violation("datagram-changed", "{} bytes from {} to {} that no server sent", payload.size(),
                        from.to_string(), to.to_string());
     }

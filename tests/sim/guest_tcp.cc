@@ -210,7 +210,7 @@ void GuestTcp::take_data(const wire::TcpSegment& segment) {
   }
   ledger_.guest_received = receiver_.received();
   ledger_.guest_saw_fin = receiver_.fin_received();
-  unacknowledged_ += segment.payload.size() > segment_ ? 2 : 1;
+  unacknowledged_ += segment.payload.size() > segment_ ? 2U : 1U;
   if (!plan_.delayed_ack || !outcome.in_order || segment.flags.fin || unacknowledged_ >= 2) {
     ack_now_ = true;
   } else if (!delayed_ack_.armed()) {

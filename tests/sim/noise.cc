@@ -7,8 +7,7 @@
 namespace sf::sim {
 namespace {
 
-// Apart from the ports and servers of the planned connections, so that chance cannot meet one of them.
-constexpr std::uint16_t kChaosPorts = 50000;
+// Apart from the servers of the planned connections, so that chance cannot meet one of them.
 constexpr Address kChaosServer4 = Address::v4(203, 0, 113, 200);
 constexpr Address kChaosServer6 =
     Address::v6({0x20, 0x01, 0x0d, 0xb8, 0xcc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1});
@@ -34,7 +33,7 @@ Addressing Noise::addressing(bool v4) const {
 Frame Noise::random_segment() {
   Random& random = world_.random();
   wire::TcpSegment segment;
-  segment.source_port = static_cast<std::uint16_t>(kChaosPorts + random.below(4));
+  segment.source_port = static_cast<std::uint16_t>(kNoisePorts + random.below(4));
   segment.destination_port = static_cast<std::uint16_t>(80 + random.below(2));
   // Close together, so that some of them meet what earlier ones have opened.
   segment.sequence = static_cast<std::uint32_t>(random.pick<std::uint64_t>({1000, 1001, 1002, random.next()}));
@@ -70,7 +69,7 @@ Frame Noise::valid_frame() {
       // To a server that no socket of the guest's uses, or to one of our own services.
       const std::uint16_t port = random.pick<std::uint16_t>({9, 53, 67, 547});
       if (port == 53) to.destination = v4 ? plan_.network.dns4 : plan_.network.dns6;
-      const Endpoint from{to.source, static_cast<std::uint16_t>(kChaosPorts + random.below(4))};
+      const Endpoint from{to.source, static_cast<std::uint16_t>(kNoisePorts + random.below(4))};
       return build_ip(to, 17, build_udp(from, {to.destination, port}, payload), plan_.link.mtu, 1).front();
     }
     case 2: {

@@ -137,6 +137,9 @@ struct PingPlan {
   std::uint32_t size = 56;
 };
 
+// The guest's ports from here on are the noise's; the plans use lower ones.
+inline constexpr std::uint16_t kNoisePorts = 50000;
+
 struct NoisePlan {
   std::uint32_t malformed = 0;  // frames made from valid ones by chance
   std::uint32_t chaos = 0;      // well-formed TCP segments of no connection, with any flags

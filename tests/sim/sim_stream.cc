@@ -78,7 +78,7 @@ host::IoResult SimStream::send(std::span<const Bytes> pieces) {
   }
   std::size_t total = 0;
   for (const Bytes& piece : pieces) total += piece.size();
-  const std::size_t room = static_cast<std::size_t>(plan_.send_capacity - std::min<std::uint64_t>(buffered(), plan_.send_capacity));
+  const std::size_t room = plan_.send_capacity - std::min<std::uint64_t>(buffered(), plan_.send_capacity);
   const std::size_t count = std::min(total, room);
   if (count < total) want_space_ = true;
   if (count == 0 && total > 0) return {0, HostError::would_block};
@@ -175,7 +175,7 @@ void SimStream::send_some() {
 }
 
 host::IoResult SimStream::receive(MutBytes into) {
-  const std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(available(), into.size()));
+  const std::size_t count = std::min<std::uint64_t>(available(), into.size());
   if (count > 0) {
     if (ledger_ != nullptr) {
       ledger_->to_guest.fill(handed_, into.first(count));
