@@ -43,7 +43,7 @@ test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
 
 sim: build ## the simulator over SEEDS seeds (default 2000)
-	@SF_SIM_SEEDS=$(SEEDS) build/tests/simulator
+	@SIM_SEEDS=$(SEEDS) build/tests/simulator
 
 lint: build ## clang-tidy, cppcheck, formatting
 	@scripts/lint.sh
