@@ -242,6 +242,11 @@ std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max
       Emission emission{make_header(chunk->seq, now), chunk->seq - una, chunk->length};
       emission.header.flags.fin = chunk->fin;
       emission.header.flags.psh = chunk->length > 0;
+      if (chunk->length > 0 && emission.header.options.sack_count > 0) {
+        // The segments are cut to fit without the blocks (RFC 6691); those go into an ACK of their own.
+        emission.header.options.sack_count = 0;
+        ack_pending_ = true;
+      }
       transmit_.sent(*chunk, now);
       return emission;
     }

@@ -68,9 +68,10 @@ class Translator {
                       const wire::TcpSegment& segment);
 
   [[nodiscard]] static Time deadline(const Flow& flow);
-  // Nothing is left to do: the flow may be destroyed.
+  // Nothing is left to do: the flow may be destroyed. What the guest was told has arrived stays until the host has
+  // taken it, also when the guest is through.
   [[nodiscard]] static bool finished(const Flow& flow) {
-    return flow.connection.phase() == Connection::Phase::closed;
+    return flow.connection.phase() == Connection::Phase::closed && flow.held == 0;
   }
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
