@@ -50,6 +50,7 @@ struct Ledger {
 
   // Written by the host.
   std::uint32_t connects = 0;    // connect_stream() calls that made a socket
+  std::uint32_t ghosts = 0;      // of those: for old SYNs that came again after the guest was through
   bool socket_open = false;
   bool connected = false;        // the stack may know that the connection stands
   bool connect_failed = false;

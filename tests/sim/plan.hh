@@ -69,7 +69,7 @@ enum class ConnectOutcome : std::uint8_t {
   net_unreachable,
   host_unreachable,
   timed_out,
-  silent,           // neither an answer nor an error
+  silent,           // no answer, until the host's kernel gives up
   failed_at_once,   // connect_stream() itself says host_unreachable
   no_descriptors,   // connect_stream() itself says so
 };

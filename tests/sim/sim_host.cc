@@ -50,7 +50,9 @@ std::function<void()> SimHost::edge_of(std::size_t at) {
 std::string SimHost::describe_open() const {
   std::string list;
   for (const Slot& slot : slots_) {
-    if (slot.serial != 0) list += (list.empty() ? "" : ", ") + slot.what;
+    if (slot.serial == 0) continue;
+    if (list.size() > 200) return list + " and more";
+    list += (list.empty() ? "" : ", ") + slot.what;
   }
   return list;
 }
@@ -113,7 +115,11 @@ Ledger* SimHost::flow_for(const Endpoint& to) {
     world_.violation("second-connect", "{} while the first socket is open", to.to_string());
     return nullptr;
   }
-  if (ledger.handshake_reached_stack || ledger.outcome != GuestOutcome::pending) return nullptr;
+  const bool over = ledger.outcome != GuestOutcome::pending && ledger.outcome != GuestOutcome::vanished;
+  if (ledger.handshake_reached_stack || over) {
+    ++ledger.ghosts;
+    return nullptr;
+  }
   ledger.connected = ledger.connect_failed = false;
   return &ledger;
 }

@@ -10,6 +10,8 @@ using host::HostError;
 
 // How long a server that wastes no time takes to read or to send more.
 constexpr Duration kPrompt = 15us;
+// When Linux gives up an unanswered SYN (tcp_syn_retries 6).
+constexpr Duration kSynTimeout = 127s;
 constexpr std::uint64_t kPromptBurst = 65536;
 
 HostError error_of(ConnectOutcome outcome) {
@@ -19,6 +21,7 @@ HostError error_of(ConnectOutcome outcome) {
     case ConnectOutcome::net_unreachable:
       return HostError::net_unreachable;
     case ConnectOutcome::timed_out:
+    case ConnectOutcome::silent:
       return HostError::timed_out;
     case ConnectOutcome::no_descriptors:
       return HostError::no_descriptors;
@@ -33,8 +36,8 @@ SimStream::SimStream(World& world, const PeerPlan& plan, Ledger* ledger, std::fu
     : world_(world), plan_(plan), ledger_(ledger), on_edge_(std::move(on_edge)) {}
 
 void SimStream::start() {
-  if (plan_.outcome == ConnectOutcome::silent) return;
-  world_.after(plan_.connect_delay, [this] {
+  const Duration delay = plan_.outcome == ConnectOutcome::silent ? kSynTimeout : plan_.connect_delay;
+  world_.after(delay, [this] {
     if (closed_) return;
     if (plan_.outcome == ConnectOutcome::accept) return connected();
     fail(State::failed, error_of(plan_.outcome));
@@ -44,6 +47,7 @@ void SimStream::start() {
 void SimStream::connected() {
   state_ = State::open;
   on_edge_();
+  maybe_reset();
   wake_sender();
 }
 

@@ -15,6 +15,11 @@ constexpr std::uint32_t default_mss(bool v4) { return v4 ? 536 : 1220; }
 // --- what reached the stack --------------------------------------------------------------------------------------
 
 void TcpWatch::begin(const wire::TcpSegment& syn) {
+  // The same SYN once more: which of the two is echoed is of no matter.
+  if (begun_ && syn.sequence == guest_isn_) {
+    if (syn.options.timestamps) echoable_.insert(syn.options.timestamps->value);
+    return;
+  }
   begun_ = true;
   guest_isn_ = syn.sequence;
   offered_ = syn.options;
@@ -26,12 +31,14 @@ void TcpWatch::begin(const wire::TcpSegment& syn) {
   newest_timestamp_.reset();
   if (syn.options.timestamps) echoable_.insert(syn.options.timestamps->value);
   guest_edge_ = 1 + std::uint64_t{syn.window};
+  largest_window_ = syn.window;
   guest_ack_ = 0;
 }
 
 void TcpWatch::on_received(const wire::TcpSegment& segment) {
   if (segment.flags.rst) ledger_.reset_reached_stack = true;
-  if (segment.flags.syn && !segment.flags.ack && !answered_) begin(segment);
+  const bool repeated = begun_ && segment.sequence == guest_isn_;
+  if (segment.flags.syn && !segment.flags.ack && (!answered_ || repeated)) begin(segment);
   if (!begun_ || segment.flags.syn || segment.flags.rst || !segment.flags.ack) return;
   if (answered_) learn_ack(segment);
   learn_data(segment);
@@ -46,19 +53,23 @@ void TcpWatch::learn_ack(const wire::TcpSegment& segment) {
   ledger_.fin_acked_to_stack = ledger_.fin_acked_to_stack || guest_ack_ > fin;
   ledger_.acked_to_stack = std::min(guest_ack_, fin) - 1;
   const unsigned scale = agreed_.window_scale ? std::min<unsigned>(offered_.window_scale.value_or(0), 14) : 0;
-  guest_edge_ = std::max(guest_edge_, ack + (std::uint64_t{segment.window} << scale));
+  const std::uint64_t window = std::uint64_t{segment.window} << scale;
+  largest_window_ = std::max(largest_window_, window);
+  guest_edge_ = std::max(guest_edge_, ack + window);
 }
 
 void TcpWatch::learn_data(const wire::TcpSegment& segment) {
   const std::uint64_t from = offset_of(segment.sequence, guest_isn_, contiguous_);
   const std::uint64_t end = from + segment.payload.size();
-  bool too_old = false;
+  // What RFC 5961 section 5.2 and PAWS (RFC 7323 section 5) throw away nobody has to acknowledge.
+  const std::uint64_t ack = answered_ ? offset_of(segment.acknowledgment, stack_isn_, guest_ack_) : 0;
+  bool too_old = ack + largest_window_ < guest_ack_;
   if (segment.options.timestamps) {
     const std::uint32_t value = segment.options.timestamps->value;
     if (from <= contiguous_) echoable_.insert(value);
-    // What PAWS may throw away (RFC 7323 section 5) nobody has to acknowledge.
-    too_old = newest_timestamp_ && timestamp_before(value, *newest_timestamp_);
-    if (!too_old) newest_timestamp_ = value;
+    const bool earlier = newest_timestamp_ && timestamp_before(value, *newest_timestamp_);
+    if (!earlier) newest_timestamp_ = value;
+    too_old = too_old || earlier;
   }
   if (segment.flags.fin) guest_fin_ = end;
   arrived_.add(from, end + (segment.flags.fin ? 1 : 0));
@@ -96,7 +107,7 @@ void TcpWatch::on_sent(const wire::TcpSegment& segment, const wire::Offload& off
 void TcpWatch::check_syn_ack(const wire::TcpSegment& segment) {
   if (!segment.flags.ack) return broken("syn-without-ack", "a bare SYN towards the guest");
   if (answered_ && segment.sequence == stack_isn_) return;
-  if (!ledger_.connected) broken("syn-ack-early", "SYN-ACK before the host connection was known to stand");
+  if (!ledger_.connected && ledger_.ghosts == 0) broken("syn-ack-early", "SYN-ACK before the host connection was known to stand");
   if (answered_) {
     if (ledger_.connects == connects_seen_) {
       return broken("syn-ack-changed", "a second initial sequence number on one host connection");

@@ -59,6 +59,7 @@ class TcpWatch {
   std::set<std::uint32_t> echoable_;  // timestamps of segments that could be echoed (RFC 7323 section 4.3)
   std::uint64_t guest_edge_ = 0;   // one past the last offset of the stack's that the guest's window allows
   std::uint64_t guest_ack_ = 0;
+  std::uint64_t largest_window_ = 0;
   std::optional<std::uint32_t> newest_timestamp_;
 
   // What the stack sent.
