@@ -66,6 +66,10 @@ int run(const cli::Config& config, const setup::SignalState& signals) {
       return cli::kExitUsage;
     }
   }
+  if (const auto checked = Program::check(config); !checked) {
+    log.error("{}", checked.error().message);
+    return cli::kExitFailure;
+  }
   auto inside = start_inside(config, signals, log);
   if (!inside) {
     log.error("{}", inside.error().message);

@@ -54,6 +54,10 @@ void return_memory_early() {
 
 }  // namespace
 
+Result<void> Program::check(const Config& config) {
+  return host::check_options(host_options(config));
+}
+
 Result<int> Program::run() {
   raise_descriptor_limit();
   return_memory_early();

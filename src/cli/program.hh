@@ -18,6 +18,8 @@ class Program {
   Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals)
       : config_(config), log_(log), inside_(inside), signals_(signals) {}
 
+  // What can be known to be wrong before anything is made.
+  [[nodiscard]] static Result<void> check(const Config& config);
   // Moves packets until the end. Returns the exit status.
   [[nodiscard]] Result<int> run();
 

@@ -29,13 +29,15 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
 
 bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
                     const Destination& to, Time now) {
-  if (table_.size() >= limit_ || half_open_ >= half_open_limit_) {
+  if (half_open_ >= half_open_limit_) refuse_oldest_half_open();
+  if (table_.size() >= limit_) {
     translator_.refuse_segment(from, key.guest, key.remote, syn);
     return false;
   }
   const Handle handle = table_.insert(key, translator_.accept(key.guest, key.remote, syn, now), key, from);
   Entry& entry = table_.existing(handle);
   ++half_open_;
+  note_half_open(handle);
   entry.flow.token = make_token(TokenKind::tcp, handle);
   entry.flow.dns = to.dns;
   translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
@@ -101,6 +103,28 @@ void TcpFlows::settle(Handle handle, Entry& entry, Time now) {
     --half_open_;
   }
   touch(handle, entry);
+}
+
+void TcpFlows::note_half_open(Handle handle) {
+  const auto is_over = [this](const Handle& old) {
+    const Entry* entry = table_.get(old);
+    return entry == nullptr || !entry->half_open;
+  };
+  while (!half_open_order_.empty() && is_over(half_open_order_.front())) half_open_order_.pop_front();
+  // One that hangs at the front must not keep all that came and went behind it.
+  if (half_open_order_.size() > 2 * half_open_limit_) std::erase_if(half_open_order_, is_over);
+  half_open_order_.push_back(handle);
+}
+
+void TcpFlows::refuse_oldest_half_open() {
+  while (!half_open_order_.empty()) {
+    Entry* entry = table_.get(half_open_order_.front());
+    half_open_order_.pop_front();
+    if (entry == nullptr || !entry->half_open) continue;
+    translator_.abort(entry->flow);
+    destroy(*entry);
+    return;
+  }
 }
 
 void TcpFlows::destroy(Entry& entry) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "engine/flow_table.hh"
@@ -31,7 +32,9 @@ class TcpFlows {
   // place.
   [[nodiscard]] bool on_segment(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& segment,
                                 Time now);
-  // A SYN of no flow. False: there is no room for another one, and the guest was told.
+  // A SYN of no flow. Where too many are half-open, the oldest of those is refused to make room: a flood of
+  // SYNs towards hosts that never answer takes nothing from connections that do. False: there is no room for
+  // another flow at all, and the guest was told.
   [[nodiscard]] bool open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
                           const Destination& to, Time now);
   void on_host_event(Handle handle, host::Readiness readiness, Time now);
@@ -58,6 +61,8 @@ class TcpFlows {
   // Brings the books up to date after anything has happened to the flow; destroys it when it is finished.
   void settle(Handle handle, Entry& entry, Time now);
   void destroy(Entry& entry);
+  void refuse_oldest_half_open();
+  void note_half_open(Handle handle);
 
   tcp::Translator& translator_;
   TimerHeap& timers_;
@@ -65,6 +70,7 @@ class TcpFlows {
   std::size_t limit_;
   std::size_t half_open_limit_;
   std::size_t half_open_ = 0;
+  std::deque<Handle> half_open_order_;  // oldest first; what is not half-open any more is passed over
   std::vector<Handle> turn_;
   std::vector<Handle> next_turn_;
 };

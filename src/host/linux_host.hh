@@ -29,6 +29,9 @@ struct HostOptions {
   std::string resolv_conf_path = "/etc/resolv.conf";
 };
 
+// That the outbound addresses are this host's and the interface is there; the Error is the line for the user.
+[[nodiscard]] Result<void> check_options(const HostOptions& options);
+
 class LinuxHost final : public Host {
  public:
   // `loop` outlives the host.

@@ -117,14 +117,20 @@ Result<void> map_without_ranges(const Kind& kind, pid_t child, bool groups) {
       kind.map, reason(error));
 }
 
-Result<void> write_one(const Kind& kind, pid_t child, bool groups, const std::string& user, const Log& log) {
+// The ids of one kind. Returns whether ranges are mapped, or why nothing could be; `single` asks for none.
+Result<bool> write_one(const Kind& kind, pid_t child, bool groups, bool single, const std::string& user,
+                       const Log& log) {
+  if (single) {
+    if (auto mapped = map_without_ranges(kind, child, groups); !mapped) return tl::unexpected(mapped.error());
+    return false;
+  }
   const auto text = read_text(kind.ranges);
   const auto own_map = read_text(fmt::format("/proc/self/{}", kind.map));
   const std::vector<IdRange> ranges = existing_ranges(parse_sub_ids(text.value_or(""), user, ::geteuid()),
                                                       parse_id_map(own_map.value_or("")));
   if (!ranges.empty()) {
     const std::string failure = run_map_program(kind, child, map_with_ranges(kind.own, ranges));
-    if (failure.empty()) return {};
+    if (failure.empty()) return true;
     log.warning("cannot map the ranges of {}: {}; going on with {} alone", kind.ranges, failure,
                 ::geteuid() == 0 ? "root's own ids" : "the user's own id");
   } else if (!groups && ::geteuid() != 0) {
@@ -132,7 +138,7 @@ Result<void> write_one(const Kind& kind, pid_t child, bool groups, const std::st
         "{} has no range for {}: only the user's own ids are mapped inside (usermod --add-subuids adds one)",
         kind.ranges, user);
   }
-  return map_without_ranges(kind, child, groups);
+  return write_one(kind, child, groups, true, user, log);
 }
 
 }  // namespace
@@ -207,9 +213,14 @@ std::vector<IdRange> existing_ranges(const std::vector<IdRange>& ranges,
 
 Result<void> write_id_maps(pid_t child, const Log& log) {
   const std::string user = user_name();
-  auto users = write_one({"uid_map", "/etc/subuid", "newuidmap", ::geteuid()}, child, false, user, log);
-  if (!users) return users;
-  return write_one({"gid_map", "/etc/subgid", "newgidmap", ::getegid()}, child, true, user, log);
+  const auto users =
+      write_one({"uid_map", "/etc/subuid", "newuidmap", ::geteuid()}, child, false, false, user, log);
+  if (!users) return tl::unexpected(users.error());
+  // What keeps the users' ranges out (and was said) keeps the groups' out as well.
+  const auto groups =
+      write_one({"gid_map", "/etc/subgid", "newgidmap", ::getegid()}, child, true, !*users, user, log);
+  if (!groups) return tl::unexpected(groups.error());
+  return {};
 }
 
 }  // namespace sf::setup

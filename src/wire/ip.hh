@@ -72,7 +72,7 @@ struct IpHeader {
   std::uint8_t traffic_class = 0;
   bool dont_fragment = true;         // IPv4 only
   std::uint16_t id = 0;              // IPv4 only, for packets without a Fragment
-  std::optional<Fragment> fragment;  // IPv6: makes a Fragment extension header
+  std::optional<Fragment> fragment{};  // IPv6: makes a Fragment extension header
 
   // 20, 40, or 48 bytes.
   [[nodiscard]] std::size_t size() const;

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lab.guest import wait_for
-from lab.network import HOST4, SILENT4, WAN4_SECOND, WAN6_SECOND
+from lab.network import BLACKHOLE4, HOST4, SILENT4, WAN4_SECOND, WAN6_SECOND
 
 pytestmark = pytest.mark.core
 
@@ -104,7 +104,15 @@ def test_next_server(lab, make_guest, first):
         start = time.monotonic()
         assert who(guest) == "second"
         assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("first", [BLACKHOLE4, HOST4], ids=["unanswered", "refusing"])
+def test_next_server_over_tcp(lab, make_guest, first):
+    with lab.resolv_conf(f"nameserver {first}\nnameserver {WAN4_SECOND}\n"):
+        guest = make_guest()
+        start = time.monotonic()
         assert dig(guest, "+short", "+tcp", "TXT", "whoami.lab.test").strip() == '"second"'
+        assert time.monotonic() - start < 6
 
 
 @pytest.mark.parametrize("resolver,label", [("127.0.0.53", "stub4"), ("::1", "stub6"), (WAN6_SECOND, "second6")])
