@@ -76,6 +76,8 @@ std::uint16_t ReceiveHalf::offer_window(std::uint32_t room, std::uint32_t hard_r
 bool ReceiveHalf::window_update_due(std::uint32_t room, std::uint32_t capacity, std::uint32_t mss) const {
   if (finished_) return false;
   const std::uint32_t promised = right_edge_ - next_;
+  // Without scaling 64 KiB is all that an ACK can offer; one that says it again would count as a duplicate.
+  room = std::min(room, 0xffffU << scale_);
   if (room <= promised) return false;
   const std::uint32_t gain = room - promised;
   if (promised < mss) return gain >= std::min(mss, capacity / 2);
