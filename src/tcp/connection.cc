@@ -30,7 +30,7 @@ Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time
   mss = std::min<std::uint32_t>(mss, our_mss_);
   if (timestamps_) mss -= std::min(kTimestampOptionSize, mss / 2);
   // The window of a SYN is never scaled (RFC 7323 section 2.2).
-  transmit_.start(iss_ + 1, mss, syn.window);
+  transmit_.start(iss_ + 1, mss, syn.window, irs_);
 }
 
 void Connection::host_connected(Time now) {

@@ -2,8 +2,9 @@
 
 namespace sf::tcp {
 
-void TransmitHalf::start(Seq first, std::uint32_t mss, std::uint32_t window) {
-  una_ = nxt_ = recover_ = retransmit_next_ = first;
+void TransmitHalf::start(Seq first, std::uint32_t mss, std::uint32_t window, Seq irs) {
+  una_ = nxt_ = recover_ = retransmit_next_ = window_ack_ = first;
+  window_seq_ = irs;  // RFC 9293 section 3.10.7.4, SYN-RECEIVED: the next segment's window is taken
   mss_ = mss;
   window_ = max_window_ = window;
 }

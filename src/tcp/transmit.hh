@@ -43,7 +43,8 @@ class TransmitHalf {
     std::uint32_t acked = 0;  // payload bytes that need not be kept any longer
   };
 
-  void start(Seq iss, std::uint32_t mss, std::uint32_t window);
+  // `first`: of the first payload byte. `window`: the SYN's; `irs`: its sequence number.
+  void start(Seq first, std::uint32_t mss, std::uint32_t window, Seq irs);
 
   // A segment's ACK. `window` is scaled; `bare` where it carries no payload, SYN or FIN.
   AckResult on_ack(Seq ack, Seq segment_seq, std::uint32_t window, const wire::TcpOptions& options, bool bare,
