@@ -24,7 +24,7 @@ TransmitHalf::AckResult TransmitHalf::on_ack(Seq ack, Seq segment_seq, std::uint
     window_seq_ = segment_seq;
     window_ack_ = ack;
   }
-  note_sack(options);
+  const bool new_blocks = note_sack(options);
   timeouts_ = 0;
   // A guest that answers probes is alive however long its window stays shut.
   AckResult result;
@@ -35,7 +35,8 @@ TransmitHalf::AckResult TransmitHalf::on_ack(Seq ack, Seq segment_seq, std::uint
       result.acked -= 1;
     }
     advance(ack, now);
-  } else if (bare && same_window && in_flight() > 0) {
+  } else if (in_flight() > 0 && (new_blocks || (bare && same_window))) {
+    // RFC 5681 section 2, and RFC 6675 section 2 for a guest that tells blocks: its window may change meanwhile.
     on_duplicate(now);
   }
   return result;
@@ -88,12 +89,14 @@ void TransmitHalf::enter(Recovery recovery) {
   if (recovery == Recovery::timeout) sacked_.clear();
 }
 
-void TransmitHalf::note_sack(const wire::TcpOptions& options) {
+bool TransmitHalf::note_sack(const wire::TcpOptions& options) {
+  const std::uint32_t known = sacked_.total();
   for (std::size_t i = options.sack_count; i > 0; --i) {
     const Range range{Seq{options.sack[i - 1].left}, Seq{options.sack[i - 1].right}};
     const bool sane = range.left < range.right && range.left > una_ && range.right <= nxt_;
     if (sane) sacked_.add(range);
   }
+  return sacked_.total() > known;
 }
 
 Seq TransmitHalf::retransmit_limit() const {

@@ -83,7 +83,8 @@ class TransmitHalf {
   void advance(Seq ack, Time now);
   void on_duplicate(Time now);
   void enter(Recovery recovery);
-  void note_sack(const wire::TcpOptions& options);
+  // True: the guest has more than was known.
+  bool note_sack(const wire::TcpOptions& options);
   [[nodiscard]] std::optional<Chunk> next_retransmission(std::uint32_t max_payload) const;
   [[nodiscard]] Seq retransmit_limit() const;
   [[nodiscard]] std::uint32_t allowed() const { return std::min({window_, cwnd_, kMaxInFlight}); }
