@@ -85,7 +85,7 @@ for _ in range(20000):
 """)
 
 
-def test_fragments(guest):
+def test_fragments(guest, sanitized):
     """Overlaps, holes, too long, never finished, thousands of first ones: memory stays bounded."""
     def private():
         with open(f"/proc/{guest.forwarder}/smaps_rollup", encoding="ascii") as rollup:
@@ -108,7 +108,8 @@ for number in range(20000):
     base[10:12] = (0xffff - ((total & 0xffff) + (total >> 16))).to_bytes(2, 'big')
     send(bytes.fromhex((gateway + mac).replace(':', '')) + b'\\x08\\x00' + base)
 """)
-    assert private() - before < 16 * 1024
+    if not sanitized:  # whose freed memory stays in quarantine
+        assert private() - before < 16 * 1024
 
 
 def test_flood_of_connections(guest):
