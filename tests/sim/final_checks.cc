@@ -30,9 +30,13 @@ void stalled(World& world, const Ledger& ledger) {
                   ledger.guest_received, ledger.plan.peer.send_bytes, ledger.handed);
 }
 
-void check_flow(World& world, const Ledger& ledger) {
+void check_flow(World& world, const Plan& whole, const Ledger& ledger) {
   const FlowPlan& plan = ledger.plan;
   const GuestOutcome outcome = ledger.outcome;
+  // In a flood the stack may turn away whoever has waited longest.
+  const bool turned_away =
+      outcome == GuestOutcome::refused || (outcome == GuestOutcome::reset && ledger.accepted == 0);
+  if (whole.flows.size() >= whole.stack.half_open && turned_away) return;
   if (plan.clean()) {
     // The very last ACK may be lost for longer than the stack waits in TIME-WAIT; a reset harms nobody by then.
     const bool through = outcome == GuestOutcome::reset && ledger.guest_saw_fin && ledger.fin_reached_stack;
@@ -71,8 +75,8 @@ void check_flow(World& world, const Ledger& ledger) {
 
 }  // namespace
 
-void check_end(World& world, const std::vector<std::unique_ptr<Ledger>>& ledgers) {
-  for (const auto& ledger : ledgers) check_flow(world, *ledger);
+void check_end(World& world, const Plan& plan, const std::vector<std::unique_ptr<Ledger>>& ledgers) {
+  for (const auto& ledger : ledgers) check_flow(world, plan, *ledger);
 }
 
 void check_leaks(World& world, const Stack& stack, const SimHost& host) {

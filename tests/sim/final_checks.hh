@@ -11,7 +11,7 @@
 namespace sf::sim {
 
 // Every connection came to the end that its plan asked for.
-void check_end(World& world, const std::vector<std::unique_ptr<Ledger>>& ledgers);
+void check_end(World& world, const Plan& plan, const std::vector<std::unique_ptr<Ledger>>& ledgers);
 // No flow, socket or payload memory is left.
 void check_leaks(World& world, const Stack& stack, const SimHost& host);
 

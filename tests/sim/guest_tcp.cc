@@ -140,12 +140,13 @@ bool GuestTcp::check_sequence(const wire::TcpSegment& segment) {
     return false;
   }
   const bool old = timestamps_ && options.timestamps && timestamp_before(options.timestamps->value, ts_recent_);
-  // Beyond a closed window a FIN still counts, and an ACK does where nothing else is wrong with the segment.
+  // Beyond a closed window a FIN still counts, as does an ACK; any other ACK of such a segment does not.
   const bool bare_fin = segment.flags.fin && from + segment.payload.size() == receiver_.next();
   if (old || (!in_window && !bare_fin)) {
-    if (!old && segment.flags.ack) take_ack(segment);
+    const bool closed = receiver_.edge() == receiver_.next() && from == receiver_.next();
+    if (!old && closed && segment.flags.ack) take_ack(segment);
     send_ack();
-    if (pending()) output();
+    settle();
     return false;
   }
   if (!segment.flags.ack) return false;

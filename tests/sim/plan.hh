@@ -155,12 +155,22 @@ struct HostPlan {
   std::uint32_t max_sockets = 100000;
 };
 
+// Of the stack under test.
+struct StackPlan {
+  std::size_t half_open = 4096;
+  std::size_t pieces = 4096;  // of payload memory
+
+  // So little memory that a run may use it up.
+  [[nodiscard]] bool scarce_memory() const { return pieces < 1024; }
+};
+
 struct Plan {
   std::uint64_t seed = 0;
   std::string summary;
   link::Network network;
   LinkPlan link;
   HostPlan host;
+  StackPlan stack;
   std::vector<FlowPlan> flows;
   std::vector<DatagramServer> datagram_servers;
   std::vector<DatagramPlan> datagrams;

@@ -267,6 +267,8 @@ Plan make_plan(std::uint64_t seed) {
   draw_flows(random, plan, faults);
   const bool flood = random.chance(0.03);
   if (flood) draw_flood(random, plan);
+  if (flood && random.chance(0.7)) plan.stack.half_open = random.between(20, 1000);
+  if (random.chance(0.1)) plan.stack.pieces = random.between(4, 40);
   draw_datagrams(random, plan);
   if (random.chance(0.4)) {
     plan.noise = {.malformed = static_cast<std::uint32_t>(random.below(300)),
@@ -277,9 +279,10 @@ Plan make_plan(std::uint64_t seed) {
   }
   if (random.chance(0.02)) plan.link.gone_at = random.duration(1ms, 1s);
   constexpr const char* kFaultNames[] = {"none", "low", "high"};
-  plan.summary = fmt::format("mtu {}, faults {}, {} connections{}, {} datagram sockets{}{}", mtu,
+  plan.summary = fmt::format("mtu {}, faults {}, {} connections{}, {} datagram sockets{}{}{}", mtu,
                              kFaultNames[static_cast<std::size_t>(faults)], plan.flows.size(), flood ? " (flood)" : "",
                              plan.datagrams.size(), plan.noise.malformed > 0 ? ", noise" : "",
+                             plan.stack.scarce_memory() ? ", little memory" : "",
                              plan.link.gone_at > Duration{0} ? ", link vanishes" : "");
   return plan;
 }

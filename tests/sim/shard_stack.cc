@@ -9,9 +9,9 @@ namespace {
 // The shard keeps a reference to its log.
 class LoggedShard final : public host::Reactor {
  public:
-  LoggedShard(link::Link& link, host::Host& host, const link::Network& network)
+  LoggedShard(link::Link& link, host::Host& host, const Plan& plan)
       : log_(LogLevel::error, [](LogLevel, std::string_view line) { fmt::print(stderr, "{}\n", line); }),
-        shard_({.network = network, .key = {0x5151, 0x2727}}, link, host, log_) {}
+        shard_(config_of(plan), link, host, log_) {}
 
   void on_link_readable(Time now) override { shard_.on_link_readable(now); }
   void on_socket_event(host::Token token, host::Readiness readiness, Time now) override {
@@ -22,14 +22,23 @@ class LoggedShard final : public host::Reactor {
   [[nodiscard]] const engine::Shard& shard() const { return shard_; }
 
  private:
+  [[nodiscard]] static engine::ShardConfig config_of(const Plan& plan) {
+    engine::ShardConfig config;
+    config.network = plan.network;
+    config.key = {mix(plan.seed), mix(plan.seed + 1)};
+    config.limits.half_open = plan.stack.half_open;
+    config.limits.pieces = plan.stack.pieces;
+    return config;
+  }
+
   Log log_;
   engine::Shard shard_;
 };
 
 }  // namespace
 
-Stack make_shard(link::Link& link, host::Host& host, const link::Network& network) {
-  auto reactor = std::make_unique<LoggedShard>(link, host, network);
+Stack make_shard(link::Link& link, host::Host& host, const Plan& plan) {
+  auto reactor = std::make_unique<LoggedShard>(link, host, plan);
   const engine::Shard& shard = reactor->shard();
   return {.reactor = std::move(reactor),
           .flows = [&shard] { return shard.flow_count(); },

@@ -23,12 +23,12 @@ class Simulation {
   Simulation(const Plan& plan, const StackFactory& factory, Trace* trace, const Sabotage& sabotage)
       : plan_(plan),
         world_(plan.seed, trace),
-        watches_(world_, plan.network.mtu),
+        watches_(world_, plan),
         link_(world_, plan_.link, watches_),
         host_(world_, plan_),
         guest_(world_, plan_, link_),
         noise_(world_, plan_, link_),
-        checks_(world_) {
+        checks_(world_, plan_.stack) {
     link_.set_guest([this](Frame frame, bool damaged) { guest_.on_frame(std::move(frame), damaged); });
     for (const FlowPlan& flow : plan_.flows) {
       Ledger& ledger = *ledgers_.emplace_back(std::make_unique<Ledger>(flow));
@@ -44,7 +44,7 @@ class Simulation {
     }
     if (sabotage.link) wrapped_link_ = sabotage.link(world_, link_);
     if (sabotage.host) wrapped_host_ = sabotage.host(world_, host_);
-    stack_ = factory(wrapped_link_ ? *wrapped_link_ : link_, wrapped_host_ ? *wrapped_host_ : host_, plan_.network);
+    stack_ = factory(wrapped_link_ ? *wrapped_link_ : link_, wrapped_host_ ? *wrapped_host_ : host_, plan_);
     reactor_ = stack_.reactor.get();
     if (sabotage.reactor) {
       wrapped_reactor_ = sabotage.reactor(world_, *reactor_);
@@ -59,7 +59,7 @@ class Simulation {
     }
     if (result_.turns == kMostTurns) world_.violation("runaway", "{} turns and no end", kMostTurns);
     if (world_.violations().empty() && !gone_) {
-      check_end(world_, ledgers_);
+      check_end(world_, plan_, ledgers_);
       if (stack_.flows() == 0 && !at_rest()) {
         world_.violation("never-at-rest", "still waking up long after all is over: {}", plan_.summary);
       }

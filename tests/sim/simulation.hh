@@ -20,9 +20,9 @@ struct Stack {
   std::function<std::size_t()> flows;         // that it has open
   std::function<std::size_t()> memory_in_use;  // payload memory of any unit; 0 at rest
 };
-using StackFactory = std::function<Stack(link::Link& link, host::Host& host, const link::Network& network)>;
+using StackFactory = std::function<Stack(link::Link& link, host::Host& host, const Plan& plan)>;
 // The program's own: engine::Shard.
-[[nodiscard]] Stack make_shard(link::Link& link, host::Host& host, const link::Network& network);
+[[nodiscard]] Stack make_shard(link::Link& link, host::Host& host, const Plan& plan);
 
 // Stands between the stack and the world to plant a bug; each is optional and gives what the stack, or the event loop,
 // then speaks to.

@@ -19,7 +19,9 @@ namespace sf::sim {
 
 class TcpWatch {
  public:
-  TcpWatch(World& world, Ledger& ledger, std::uint32_t mtu) : world_(world), ledger_(ledger), mtu_(mtu) {}
+  // A stack with scarce memory may drop what came in window.
+  TcpWatch(World& world, Ledger& ledger, std::uint32_t mtu, bool scarce_memory)
+      : world_(world), ledger_(ledger), mtu_(mtu), may_drop_(scarce_memory) {}
 
   void on_received(const wire::TcpSegment& segment);
   void on_sent(const wire::TcpSegment& segment, const wire::Offload& offload, bool taken);
@@ -47,6 +49,7 @@ class TcpWatch {
   World& world_;
   Ledger& ledger_;
   std::uint32_t mtu_;
+  bool may_drop_;
 
   // What reached the stack from the guest.
   bool begun_ = false;

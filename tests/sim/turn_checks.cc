@@ -24,7 +24,8 @@ void TurnChecks::on_turn(const Turn& turn) {
   if (without_pause_ > kMostTurnsWithoutPause) {
     world_.violation("busy-loop", "{} turns that each asked for the next at once", without_pause_);
   }
-  vain_ = turn.events || turn.active ? 0 : vain_ + 1;
+  // Who waits for memory has to look again from time to time.
+  vain_ = turn.events || turn.active || scarce_memory_ ? 0 : vain_ + 1;
   if (vain_ > kMostVainWakeUps) world_.violation("wake-ups", "{} wake-ups in a row in which nothing was done", vain_);
 }
 

@@ -1,13 +1,14 @@
 // Rules for each turn of the event loop: deadlines lie ahead, and nobody is woken for nothing again and again.
 #pragma once
 
+#include "sim/plan.hh"
 #include "sim/world.hh"
 
 namespace sf::sim {
 
 class TurnChecks {
  public:
-  explicit TurnChecks(World& world) : world_(world) {}
+  TurnChecks(World& world, const StackPlan& plan) : world_(world), scarce_memory_(plan.scarce_memory()) {}
 
   struct Turn {
     bool events = false;  // something had happened
@@ -18,6 +19,7 @@ class TurnChecks {
 
  private:
   World& world_;
+  bool scarce_memory_;
   unsigned idle_ = 0;
   unsigned vain_ = 0;
   std::uint64_t without_pause_ = 0;

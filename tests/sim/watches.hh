@@ -11,11 +11,12 @@ namespace sf::sim {
 
 class Watches final : public FrameWatch {
  public:
-  Watches(World& world, std::uint32_t mtu) : world_(world), mtu_(mtu) {}
+  Watches(World& world, const Plan& plan)
+      : world_(world), mtu_(plan.network.mtu), scarce_memory_(plan.stack.scarce_memory()) {}
 
   void add_flow(Ledger& ledger) {
     watches_.emplace(std::pair{ledger.plan.guest, ledger.plan.server},
-                     std::make_unique<TcpWatch>(world_, ledger, mtu_));
+                     std::make_unique<TcpWatch>(world_, ledger, mtu_, scarce_memory_));
   }
   void on_received(Bytes frame, const wire::Offload& offload) override;
   void on_sent(Bytes frame, const wire::Offload& offload, bool taken) override;
@@ -31,6 +32,7 @@ class Watches final : public FrameWatch {
 
   World& world_;
   std::uint32_t mtu_;
+  bool scarce_memory_;
   std::map<std::pair<Endpoint, Endpoint>, std::unique_ptr<TcpWatch>> watches_;
 };
 
