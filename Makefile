@@ -49,7 +49,7 @@ lint: build ## clang-tidy, cppcheck, formatting
 	@scripts/lint.sh
 
 format: ## format all C++ files in place
-	@find src tests fuzz bench -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
+	@find src tests -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
 
 bench: build ## one TCP stream, interleaved with native, slirp4netns and pasta; JSON in build/bench/
 	@mkdir -p build/bench

@@ -135,8 +135,15 @@ def rounds(lab, options):
             for name in options.contenders:
                 if name == "native" and mtu != 1500:
                     continue  # the wan's own MTU does not change
-                with CONTENDERS[name](lab, mtu) as contender:
-                    result = measure(contender, direction, options.seconds)
+                try:
+                    with CONTENDERS[name](lab, mtu) as contender:
+                        result = measure(contender, direction, options.seconds)
+                except (OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
+                    if name in ("native", "slirp-forwarder"):
+                        raise
+                    # A peer that ends in the middle is no reason to lose the others' figures; the table counts its runs.
+                    print(f"round {number + 1}/{options.rounds}  MTU {mtu:5}  {direction:4}  {name}: no figure: {error}", flush=True)
+                    continue
                 results.append({"round": number, "contender": name, "mtu": mtu, "direction": direction, **result})
                 print(f"round {number + 1}/{options.rounds}  MTU {mtu:5}  {direction:4}  {name:16} {result['gbit']:6.2f} Gbit/s",
                       file=sys.stderr, flush=True)

@@ -52,6 +52,16 @@ void return_memory_early() {
   static_cast<void>(mallopt(M_TRIM_THRESHOLD, 2 * kPieceSize));
 }
 
+// What was dropped and why, for whoever looks into it; never per packet.
+void log_drops(const engine::ShardStats& stats, const Log& log) {
+  if (!log.enabled(LogLevel::debug)) return;
+  log.debug("frames from the guest: {}", stats.frames_from_guest);
+  for (std::size_t i = 0; i < stats.drops.size(); ++i) {
+    if (stats.drops[i] == 0) continue;
+    log.debug("dropped, {}: {}", wire::to_string(static_cast<wire::DropReason>(i)), stats.drops[i]);
+  }
+}
+
 }  // namespace
 
 Result<void> Program::check(const Config& config) {
@@ -83,6 +93,7 @@ Result<int> Program::run() {
   if (const auto watched = watch(**loop); !watched) return tl::unexpected(watched.error());
   inside_.release();
   const auto ended = (*loop)->run(shard, tap.fd());
+  log_drops(shard.stats(), log_);
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
     // CMD's namespaces go with CMD: its status follows.
@@ -114,20 +125,25 @@ void Program::on_signals(host::EventLoop& loop) {
   }
 }
 
+// Once only: the number may be another file's after it was closed, and the message comes from inside.
+void Program::tell_ready() {
+  if (!ready_.first()) return;
+  log_.debug("the network is ready");
+  if (config_.ready_fd < 0) return;
+  if (::write(config_.ready_fd, "1", 1) != 1) {
+    log_.warning("telling --ready-fd {} that the network is ready failed: {}; the caller may go on waiting",
+                 config_.ready_fd, std::strerror(errno));
+  }
+  ::close(config_.ready_fd);
+}
+
 void Program::on_inside(host::EventLoop& loop) {
   const setup::InsideEvent event = inside_.on_event();
   switch (event.kind) {
     case setup::InsideEvent::Kind::none:
       break;
     case setup::InsideEvent::Kind::ready:
-      if (config_.ready_fd >= 0) {
-        if (::write(config_.ready_fd, "1", 1) != 1) {
-          log_.warning("telling --ready-fd {} that the network is ready failed: {}", config_.ready_fd,
-                       std::strerror(errno));
-        }
-        ::close(config_.ready_fd);
-      }
-      log_.debug("the network is ready");
+      tell_ready();
       break;
     case setup::InsideEvent::Kind::ended:
       loop.unwatch(inside_.event_fd());

@@ -27,11 +27,13 @@ class Program {
   [[nodiscard]] Result<void> watch(host::EventLoop& loop);
   void on_signals(host::EventLoop& loop);
   void on_inside(host::EventLoop& loop);
+  void tell_ready();
 
   const Config& config_;
   const Log& log_;
   setup::Inside& inside_;
   const setup::SignalSource& signals_;
+  Once ready_;
 };
 
 }  // namespace sf::cli

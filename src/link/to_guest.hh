@@ -47,7 +47,7 @@ class ToGuest {
 
   // An ICMP error about `quoted` (the offending packet from its IP header on), from `from` to the packet's
   // source. Nothing is sent about ICMP errors, fragments other than the first, and multicast (RFC 1122
-  // section 3.2.2.1); rate-limited by the caller. `mtu` is for IcmpError::packet_too_big.
+  // section 3.2.2.1); the caller limits how many there are. `mtu` is for IcmpError::packet_too_big.
   Status send_icmp_error(const MacAddress& to, const Address& from, const wire::IpPacket& quoted,
                          wire::IcmpError error, std::uint32_t mtu = 0);
 
