@@ -92,7 +92,6 @@ bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePla
       ack_pending_ = true;
       return false;
     }
-    if (seq <= last_ack_sent_) timestamp_recent_ = value;
   }
   if (phase_ == Phase::syn_received && segment.flags.syn && seq == irs_) {
     syn_ack_pending_ = true;  // ours was lost
@@ -108,6 +107,9 @@ bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePla
       ack_pending_ = true;
     }
     return false;
+  }
+  if (timestamps_ && segment.options.timestamps && !segment.flags.rst && seq <= last_ack_sent_) {
+    timestamp_recent_ = segment.options.timestamps->value;  // RFC 7323 section 4.3 (2)
   }
   if (segment.flags.rst) {
     if (seq == receive_.next()) {
