@@ -45,7 +45,7 @@ Result<int> parse_descriptor(std::string_view option, std::string_view text) {
 }
 
 void add_network_options(CLI::App& app, Config& config) {
-  add_value(app, "--mtu", "BYTES", "MTU of the TAP, up to 65520 (1500)", config.mtu,
+  add_value(app, "--mtu", "BYTES", "MTU of the TAP, 1280 (576 without IPv6) to 65520 (1500)", config.mtu,
             [](auto option, auto text) { return parse_number(option, text, kMinMtu, kMaxMtu); });
   add_value(app, "--cidr", "NETWORK", "IPv4 network inside, up to /29 (10.0.2.0/24)", config.cidr,
             parse_cidr);
