@@ -7,8 +7,8 @@ void check_delivered(World& world, const Ledger& ledger) {
   const FlowPlan& plan = ledger.plan;
   const std::string name = plan.guest.to_string();
   if (ledger.guest_acked > ledger.consumed) {
-    world.violation("acked-lost", "{}: {} bytes were acknowledged, {} came to the server", name, ledger.guest_acked,
-                    ledger.consumed);
+    world.violation("acked-lost", "{}: {} bytes were acknowledged, {} came to the server", name,
+                    ledger.guest_acked, ledger.consumed);
   }
   if (ledger.consumed != plan.from.send_bytes || !ledger.peer_saw_fin) {
     world.violation("lost-to-host", "{}: {} of {} bytes came to the server, {}", name, ledger.consumed,
@@ -22,12 +22,13 @@ void check_delivered(World& world, const Ledger& ledger) {
 }
 
 void stalled(World& world, const Ledger& ledger) {
-  world.violation("stall",
-                  "{} to {}: {}; {} of {} bytes from the guest ({} reached the stack, {} given to the host), {} of {} "
-                  "to it ({} taken from the host)",
-                  ledger.plan.guest.to_string(), ledger.plan.server.to_string(), to_string(ledger.outcome),
-                  ledger.guest_acked, ledger.plan.from.send_bytes, ledger.reached_stack, ledger.accepted,
-                  ledger.guest_received, ledger.plan.peer.send_bytes, ledger.handed);
+  world.violation(
+      "stall",
+      "{} to {}: {}; {} of {} bytes from the guest ({} reached the stack, {} given to the host), {} of {} "
+      "to it ({} taken from the host)",
+      ledger.plan.guest.to_string(), ledger.plan.server.to_string(), to_string(ledger.outcome),
+      ledger.guest_acked, ledger.plan.from.send_bytes, ledger.reached_stack, ledger.accepted,
+      ledger.guest_received, ledger.plan.peer.send_bytes, ledger.handed);
 }
 
 void check_flow(World& world, const Plan& whole, const Ledger& ledger) {
@@ -38,7 +39,8 @@ void check_flow(World& world, const Plan& whole, const Ledger& ledger) {
       outcome == GuestOutcome::refused || (outcome == GuestOutcome::reset && ledger.accepted == 0);
   if (whole.flows.size() >= whole.stack.half_open && turned_away) return;
   if (plan.clean()) {
-    // The very last ACK may be lost for longer than the stack waits in TIME-WAIT; a reset harms nobody by then.
+    // The very last ACK may be lost for longer than the stack waits in TIME-WAIT; a reset harms nobody by
+    // then.
     const bool through = outcome == GuestOutcome::reset && ledger.guest_saw_fin && ledger.fin_reached_stack;
     return outcome == GuestOutcome::done || through ? check_delivered(world, ledger) : stalled(world, ledger);
   }
@@ -48,21 +50,23 @@ void check_flow(World& world, const Plan& whole, const Ledger& ledger) {
   switch (plan.peer.outcome) {
     case ConnectOutcome::accept:
       // A reset is sent once: where that one is lost, a guest with nothing to say does not learn of it.
-      if (outcome == GuestOutcome::gave_up || (outcome == GuestOutcome::pending && !ledger.stack_sent_reset)) {
+      if (outcome == GuestOutcome::gave_up ||
+          (outcome == GuestOutcome::pending && !ledger.stack_sent_reset)) {
         stalled(world, ledger);
       }
       break;
     case ConnectOutcome::refused:
       if (outcome != GuestOutcome::refused) {
-        world.violation("refused", "{}: a refused connection ended as {}", plan.guest.to_string(), to_string(outcome));
+        world.violation("refused", "{}: a refused connection ended as {}", plan.guest.to_string(),
+                        to_string(outcome));
       }
       break;
     case ConnectOutcome::net_unreachable:
     case ConnectOutcome::host_unreachable:
     case ConnectOutcome::failed_at_once:
       if (outcome != GuestOutcome::unreachable && outcome != GuestOutcome::refused) {
-        world.violation("unreachable", "{}: an unreachable server's connection ended as {}", plan.guest.to_string(),
-                        to_string(outcome));
+        world.violation("unreachable", "{}: an unreachable server's connection ended as {}",
+                        plan.guest.to_string(), to_string(outcome));
       }
       break;
     case ConnectOutcome::timed_out:
@@ -80,7 +84,8 @@ void check_end(World& world, const Plan& plan, const std::vector<std::unique_ptr
 }
 
 void check_leaks(World& world, const Stack& stack, const SimHost& host) {
-  if (const std::size_t flows = stack.flows(); flows != 0) world.violation("flow-leak", "{} flows are left", flows);
+  if (const std::size_t flows = stack.flows(); flows != 0)
+    world.violation("flow-leak", "{} flows are left", flows);
   if (host.open_sockets() != 0) {
     world.violation("socket-leak", "{} sockets are left: {}", host.open_sockets(), host.describe_open());
   }

@@ -13,8 +13,8 @@ wire::EtherType ether_type(const Address& address) {
 }
 
 void put_ethernet(Writer& out, const Addressing& to) {
-  wire::EthernetHeader{to.destination_mac, to.source_mac, static_cast<std::uint16_t>(ether_type(to.source))}.emit(
-      out);
+  wire::EthernetHeader{to.destination_mac, to.source_mac, static_cast<std::uint16_t>(ether_type(to.source))}
+      .emit(out);
 }
 
 std::uint64_t pseudo_sum(const wire::IpPacket& ip, std::size_t length) {
@@ -34,13 +34,15 @@ void set_ip_length(MutBytes ip, std::size_t total, bool v4, std::uint32_t index)
 }
 
 // The `index`th piece of a super-frame: `data` behind a copy of its headers with what is different in each.
-Frame cut_piece(const ParsedFrame& whole, Bytes headers, Bytes data, std::uint32_t index, std::size_t at, bool last) {
+Frame cut_piece(const ParsedFrame& whole, Bytes headers, Bytes data, std::uint32_t index, std::size_t at,
+                bool last) {
   Frame piece;
   piece.bytes.assign(headers.begin(), headers.end());
   piece.bytes.insert(piece.bytes.end(), data.begin(), data.end());
   const MutBytes bytes{piece.bytes};
   const bool v4 = whole.ip.source.is_v4();
-  set_ip_length(bytes.subspan(wire::kEthernetHeaderSize), bytes.size() - wire::kEthernetHeaderSize, v4, index);
+  set_ip_length(bytes.subspan(wire::kEthernetHeaderSize), bytes.size() - wire::kEthernetHeaderSize, v4,
+                index);
   const MutBytes transport = bytes.subspan(whole.transport_offset);
   std::size_t field = wire::kTcpChecksumOffset;
   if (whole.ip.protocol == kTcp) {
@@ -74,8 +76,8 @@ Frame build_tcp(const Addressing& to, wire::TcpSegment segment, Bytes payload, b
   Writer out{frame.bytes};
   put_ethernet(out, to);
   ip.emit(out, header + payload.size());
-  const std::uint64_t pseudo =
-      wire::pseudo_header_sum(to.source, to.destination, kTcp, static_cast<std::uint32_t>(header + payload.size()));
+  const std::uint64_t pseudo = wire::pseudo_header_sum(to.source, to.destination, kTcp,
+                                                       static_cast<std::uint32_t>(header + payload.size()));
   segment.emit(out, wire::checksum_fold(pseudo));
   out.bytes(payload);
   frame.offload.checksum_needed = true;
@@ -129,8 +131,8 @@ FrameBytes build_udp(const Endpoint& from, const Endpoint& to, Bytes payload) {
   header.destination_port = to.port;
   header.emit(out, payload.size(), 0);
   out.bytes(payload);
-  const std::uint64_t pseudo = wire::pseudo_header_sum(from.address, to.address, kUdp,
-                                                       static_cast<std::uint32_t>(packet.size()));
+  const std::uint64_t pseudo =
+      wire::pseudo_header_sum(from.address, to.address, kUdp, static_cast<std::uint32_t>(packet.size()));
   out.patch_u16(wire::kUdpChecksumOffset,
                 wire::udp_checksum_field(wire::checksum_finish(wire::checksum_add(pseudo, packet))));
   return packet;
@@ -142,7 +144,8 @@ std::optional<ParsedFrame> parse_frame(Bytes frame) {
   const auto ip = wire::parse_ip(drop(frame, wire::kEthernetHeaderSize));
   if (!ip) return std::nullopt;
   if (static_cast<std::uint16_t>(ether_type(ip->source)) != ethernet->type) return std::nullopt;
-  ParsedFrame parsed{*ethernet, *ip, static_cast<std::size_t>(ip->payload.data() - frame.data()), std::nullopt};
+  ParsedFrame parsed{*ethernet, *ip, static_cast<std::size_t>(ip->payload.data() - frame.data()),
+                     std::nullopt};
   if (ip->protocol == kTcp && !ip->fragment) parsed.tcp = wire::TcpSegment::parse(ip->payload);
   return parsed;
 }
@@ -165,9 +168,9 @@ const char* offload_fault(Bytes frame, const wire::Offload& offload) {
     return "the partial checksum is not the pseudo-header's sum";
   }
   if (offload.gso == wire::GsoType::none) return nullptr;
-  const wire::GsoType right = !tcp                            ? wire::GsoType::udp
+  const wire::GsoType right = !tcp                        ? wire::GsoType::udp
                               : parsed->ip.source.is_v4() ? wire::GsoType::tcp4
-                                                              : wire::GsoType::tcp6;
+                                                          : wire::GsoType::tcp6;
   if (offload.gso != right) return "the GSO type is not the packet's";
   return offload.gso_size == 0 ? "a GSO size of 0" : nullptr;
 }

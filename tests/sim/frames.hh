@@ -32,7 +32,8 @@ struct Addressing {
   Address destination;
 };
 
-// With gso_size, a super-frame where the payload is larger than that. With `partial`, the checksum is left to the link.
+// With gso_size, a super-frame where the payload is larger than that. With `partial`, the checksum is left to
+// the link.
 [[nodiscard]] Frame build_tcp(const Addressing& to, wire::TcpSegment segment, Bytes payload, bool partial,
                               std::uint16_t gso_size);
 // `packet` is an upper-layer packet, ready but for its IP header; cut into fragments where it is above `mtu`.
@@ -45,18 +46,19 @@ struct Addressing {
 struct ParsedFrame {
   wire::EthernetHeader ethernet;
   wire::IpPacket ip;
-  std::size_t transport_offset = 0;  // from the start of the frame
+  std::size_t transport_offset = 0;     // from the start of the frame
   std::optional<wire::TcpSegment> tcp;  // not of fragments
 };
 // Nothing where it is not an IP packet, or not a sound one.
 [[nodiscard]] std::optional<ParsedFrame> parse_frame(Bytes frame);
 
-// Why `frame` could not have been made by a sound sender with this offload: fields that contradict each other, a partial
-// checksum that is not the pseudo-header's. Null where all is well.
+// Why `frame` could not have been made by a sound sender with this offload: fields that contradict each
+// other, a partial checksum that is not the pseudo-header's. Null where all is well.
 [[nodiscard]] const char* offload_fault(Bytes frame, const wire::Offload& offload);
 // Completes a partial checksum in place.
 void complete_checksum(Frame& frame);
-// The frames that would go over a wire for this one: itself, or the segments of a super-frame; checksums complete.
+// The frames that would go over a wire for this one: itself, or the segments of a super-frame; checksums
+// complete.
 [[nodiscard]] std::vector<Frame> to_wire_frames(Frame frame);
 
 }  // namespace sf::sim

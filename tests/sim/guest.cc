@@ -18,12 +18,13 @@ Guest::Guest(World& world, const Plan& plan, SimLink& link)
     : world_(world),
       plan_(plan),
       link_(link),
-      datagrams_(world, plan, [this](const Address& from, const Address& to, std::uint8_t protocol, Bytes packet) {
-        const auto id = static_cast<std::uint16_t>(world_.random().next());
-        for (Frame& frame : build_ip(addressing(from, to), protocol, packet, plan_.link.mtu, id)) {
-          link_.from_guest(std::move(frame));
-        }
-      }) {}
+      datagrams_(world, plan,
+                 [this](const Address& from, const Address& to, std::uint8_t protocol, Bytes packet) {
+                   const auto id = static_cast<std::uint16_t>(world_.random().next());
+                   for (Frame& frame : build_ip(addressing(from, to), protocol, packet, plan_.link.mtu, id)) {
+                     link_.from_guest(std::move(frame));
+                   }
+                 }) {}
 
 void Guest::add_flow(Ledger& ledger) {
   const FlowPlan& flow = ledger.plan;

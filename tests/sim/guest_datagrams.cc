@@ -40,7 +40,9 @@ void GuestDatagrams::send_next(std::size_t index, std::uint32_t count) {
   const DatagramServer& server = plan_.datagram_servers[plan.servers[count % plan.servers.size()]];
   const std::uint64_t id = datagram_id(index, count);
   const std::uint64_t size =
-      plan.equal_sizes ? plan.size : world_.random().between(kMarkedHeader, std::max<std::uint64_t>(plan.size, kMarkedHeader));
+      plan.equal_sizes
+          ? plan.size
+          : world_.random().between(kMarkedHeader, std::max<std::uint64_t>(plan.size, kMarkedHeader));
   FrameBytes payload(size);
   mark_payload(payload, id);
   sent_.insert(id);
@@ -102,8 +104,8 @@ void GuestDatagrams::on_echo_reply(const Address& from, const Address& to, const
     return p.id == reply.echo_id() && p.guest == to && p.server == from;
   });
   if (!id || *id != expected || plan == plan_.pings.end()) {
-    world_.violation("echo", "a reply from {} with id {} and sequence {} to no such request", from.to_string(),
-                     reply.echo_id(), reply.echo_sequence());
+    world_.violation("echo", "a reply from {} with id {} and sequence {} to no such request",
+                     from.to_string(), reply.echo_id(), reply.echo_sequence());
   }
   ++answers_;
 }

@@ -1,5 +1,5 @@
-// The guest's datagram sockets and pings, and what they may hear back: an answer exactly as it was asked, from where it was
-// asked; or an error about what was really sent.
+// The guest's datagram sockets and pings, and what they may hear back: an answer exactly as it was asked,
+// from where it was asked; or an error about what was really sent.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,8 @@ namespace sf::sim {
 class GuestDatagrams {
  public:
   // Sends an upper-layer packet from the guest.
-  using Send = std::function<void(const Address& from, const Address& to, std::uint8_t protocol, Bytes packet)>;
+  using Send =
+      std::function<void(const Address& from, const Address& to, std::uint8_t protocol, Bytes packet)>;
 
   GuestDatagrams(World& world, const Plan& plan, Send send);
   GuestDatagrams(const GuestDatagrams&) = delete;

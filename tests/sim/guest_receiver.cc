@@ -12,9 +12,13 @@ void GuestReceiver::begin(std::uint32_t initial, unsigned scale) {
   next_ = 1;
 }
 
-std::uint64_t GuestReceiver::offset(std::uint32_t sequence) const { return offset_of(sequence, initial_, next_); }
+std::uint64_t GuestReceiver::offset(std::uint32_t sequence) const {
+  return offset_of(sequence, initial_, next_);
+}
 
-std::uint64_t GuestReceiver::received() const { return next_ == 0 ? 0 : next_ - 1 - (fin_received() ? 1 : 0); }
+std::uint64_t GuestReceiver::received() const {
+  return next_ == 0 ? 0 : next_ - 1 - (fin_received() ? 1 : 0);
+}
 
 bool GuestReceiver::acceptable(std::uint64_t from, std::uint64_t length) const {
   if (length == 0) return edge_ == next_ ? from == next_ : from >= next_ && from < edge_;
@@ -56,7 +60,8 @@ std::uint16_t GuestReceiver::syn_window() {
 
 bool GuestReceiver::update_due() const {
   const std::uint64_t wanted = wanted_edge();
-  const std::uint64_t step = std::min<std::uint64_t>(plan_.mss == 0 ? 536 : plan_.mss, plan_.receive_buffer / 2);
+  const std::uint64_t step =
+      std::min<std::uint64_t>(plan_.mss == 0 ? 536 : plan_.mss, plan_.receive_buffer / 2);
   return wanted >= edge_ + std::max<std::uint64_t>(step, 1);
 }
 
@@ -70,12 +75,15 @@ std::uint16_t GuestReceiver::advertise() {
 }
 
 void GuestReceiver::put_sack(wire::TcpOptions& options) const {
-  const auto put = [&options](const std::pair<const std::uint64_t, std::uint64_t>& range, std::uint32_t initial) {
+  const auto put = [&options](const std::pair<const std::uint64_t, std::uint64_t>& range,
+                              std::uint32_t initial) {
     if (options.sack_count == wire::TcpOptions::kMaxSackBlocks) return;
     options.sack[options.sack_count++] = {initial + static_cast<std::uint32_t>(range.first),
                                           initial + static_cast<std::uint32_t>(range.second)};
   };
-  const auto holds_newest = [this](const auto& range) { return range.first <= newest_ && newest_ < range.second; };
+  const auto holds_newest = [this](const auto& range) {
+    return range.first <= newest_ && newest_ < range.second;
+  };
   for (const auto& range : early_.ranges()) {
     if (holds_newest(range)) put(range, initial_);
   }

@@ -1,5 +1,5 @@
-// The receiving half of the guest's TCP: what has come, what the application has read, the window that follows.
-// Offsets as in sequence.hh: 0 is the peer's SYN, 1 its first byte.
+// The receiving half of the guest's TCP: what has come, what the application has read, the window that
+// follows. Offsets as in sequence.hh: 0 is the peer's SYN, 1 its first byte.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ class GuestReceiver {
   void begin(std::uint32_t initial, unsigned scale);
 
   struct Outcome {
-    bool in_order = false;  // something was taken, and nothing is missing now
+    bool in_order = false;               // something was taken, and nothing is missing now
     std::optional<std::uint64_t> wrong;  // offset in the stream of a byte that differs from the pattern
     bool after_fin = false;
   };
@@ -26,8 +26,8 @@ class GuestReceiver {
   // RFC 9293 section 3.10.7.4: the test of sequence numbers.
   [[nodiscard]] bool acceptable(std::uint64_t from, std::uint64_t length) const;
 
-  // The window to put into the next segment; never takes back what was advertised (RFC 9293 section 3.8.6.2.1), opens
-  // it only in steps worth announcing (section 3.8.6.2.2).
+  // The window to put into the next segment; never takes back what was advertised (RFC 9293
+  // section 3.8.6.2.1), opens it only in steps worth announcing (section 3.8.6.2.2).
   [[nodiscard]] std::uint16_t advertise();
   [[nodiscard]] std::uint16_t syn_window();
   // What was read has made a step worth an ACK of its own.

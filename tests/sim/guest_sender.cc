@@ -17,7 +17,9 @@ void GuestSender::begin(std::uint32_t segment, std::uint32_t super, std::uint64_
   congestion_ = kInitialWindow * segment;
 }
 
-std::uint64_t GuestSender::bytes_acknowledged() const { return std::min(una_, data_end()) - 1; }
+std::uint64_t GuestSender::bytes_acknowledged() const {
+  return std::min(una_, data_end()) - 1;
+}
 
 // A plan with odd sizes cuts anywhere, and elsewhere the next time.
 std::uint64_t GuestSender::cut(std::uint64_t most) const {
@@ -52,8 +54,8 @@ std::optional<GuestSender::Chunk> GuestSender::next() {
     chunk.size = std::min({room, left, std::uint64_t{super_}});
     if (nxt_ < max_) chunk.size = std::min(chunk.size, sacked_.next_start(nxt_, UINT64_MAX) - nxt_);
     if (chunk.size == 0) return std::nullopt;
-    // Silly windows are waited out while something is on its way (RFC 9293 section 3.8.6.2.1), and so are small
-    // writes (section 3.7.4).
+    // Silly windows are waited out while something is on its way (RFC 9293 section 3.8.6.2.1), and so are
+    // small writes (section 3.7.4).
     const bool small = chunk.size < segment_ && !chunk.again;
     if (small && nxt_ > una_ && (chunk.size < left || (plan_.nagle && !closing_))) return std::nullopt;
     chunk.size = cut(chunk.size);
@@ -104,7 +106,8 @@ bool GuestSender::on_ack(const Ack& ack) {
     nxt_ = std::max(nxt_, una_);
     sacked_.erase_below(una_);
     duplicates_ = 0;
-    congestion_ += congestion_ < threshold_ ? count : std::max<std::uint64_t>(1, count * segment_ / congestion_);
+    congestion_ +=
+        congestion_ < threshold_ ? count : std::max<std::uint64_t>(1, count * segment_ / congestion_);
     congestion_ = std::min(congestion_, kMaxCongestion);
     if (recovering_ && una_ >= recover_) recovering_ = false;
     if (recovering_) resend_ = true;  // a partial ACK: the next hole (RFC 6582 section 3.2)

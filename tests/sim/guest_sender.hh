@@ -1,5 +1,5 @@
-// The sending half of the guest's TCP: what the application wrote, what was sent, acknowledged, and is to be sent
-// again. Offsets as in sequence.hh: 0 is its SYN, 1 its first byte, the FIN comes right after the last.
+// The sending half of the guest's TCP: what the application wrote, what was sent, acknowledged, and is to be
+// sent again. Offsets as in sequence.hh: 0 is its SYN, 1 its first byte, the FIN comes right after the last.
 #pragma once
 
 #include <optional>
@@ -15,7 +15,8 @@ class GuestSender {
  public:
   GuestSender(const GuestPlan& plan, Random& random) : plan_(plan), random_(random) {}
 
-  // After the handshake. `segment` is the most payload that one segment may carry, `super` the most of a super-frame.
+  // After the handshake. `segment` is the most payload that one segment may carry, `super` the most of a
+  // super-frame.
   void begin(std::uint32_t segment, std::uint32_t super, std::uint64_t window);
 
   struct Chunk {

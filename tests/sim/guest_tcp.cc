@@ -28,12 +28,16 @@ GuestTcp::GuestTcp(World& world, Ledger& ledger, const LinkPlan& link, Emit emit
       sender_(plan_, world.random()),
       receiver_(plan_),
       retransmit_(world, [this] { on_timer(); }),
-      delayed_ack_(world, [this] { if (pending()) send_ack(); }),
+      delayed_ack_(world,
+                   [this] {
+                     if (pending()) send_ack();
+                   }),
       write_(world, [this] { application_write(); }),
       read_(world, [this] { application_read(); }) {}
 
 std::uint32_t GuestTcp::clock() const {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(world_.now().time_since_epoch()).count();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(world_.now().time_since_epoch()).count();
   return static_cast<std::uint32_t>(ms) + plan_.timestamp_offset;
 }
 
@@ -47,7 +51,8 @@ bool GuestTcp::forgotten() const {
   return !pending();
 }
 
-// --- opening -------------------------------------------------------------------------------------------------------
+// --- opening
+// -------------------------------------------------------------------------------------------------------
 
 void GuestTcp::start() {
   send_syn();
@@ -111,7 +116,8 @@ void GuestTcp::on_unreachable() {
   if (!established_ && pending()) end(GuestOutcome::unreachable);
 }
 
-// --- segments ------------------------------------------------------------------------------------------------------
+// --- segments
+// ------------------------------------------------------------------------------------------------------
 
 void GuestTcp::on_segment(const wire::TcpSegment& segment) {
   if (!established_) return on_syn_sent(segment);
@@ -139,7 +145,8 @@ bool GuestTcp::check_sequence(const wire::TcpSegment& segment) {
     send_ack();
     return false;
   }
-  const bool old = timestamps_ && options.timestamps && timestamp_before(options.timestamps->value, ts_recent_);
+  const bool old =
+      timestamps_ && options.timestamps && timestamp_before(options.timestamps->value, ts_recent_);
   // Beyond a closed window a FIN still counts, as does an ACK; any other ACK of such a segment does not.
   const bool bare_fin = segment.flags.fin && from + segment.payload.size() == receiver_.next();
   if (old || (!in_window && !bare_fin)) {
@@ -203,12 +210,14 @@ void GuestTcp::take_data(const wire::TcpSegment& segment) {
   const std::uint64_t from = receiver_.offset(segment.sequence);
   const auto outcome = receiver_.take_segment(from, segment.payload, segment.flags.fin, ledger_.to_guest);
   if (outcome.wrong) {
-    world_.violation("prefix-to-guest", "{}: byte {} is not what the server sent", ledger_.plan.guest.to_string(),
-                     *outcome.wrong);
+    world_.violation("prefix-to-guest", "{}: byte {} is not what the server sent",
+                     ledger_.plan.guest.to_string(), *outcome.wrong);
   }
   if (outcome.after_fin) {
-    world_.violation("data-after-fin", "{}: the stream goes on after its end", ledger_.plan.guest.to_string());
+    world_.violation("data-after-fin", "{}: the stream goes on after its end",
+                     ledger_.plan.guest.to_string());
   }
+  if (world_.random().chance(plan_.forged)) forge();
   ledger_.guest_received = receiver_.received();
   ledger_.guest_saw_fin = receiver_.fin_received();
   unacknowledged_ += segment.payload.size() > segment_ ? 2U : 1U;
@@ -227,7 +236,8 @@ void GuestTcp::take_data(const wire::TcpSegment& segment) {
   }
 }
 
-// --- the application -------------------------------------------------------------------------------------------------
+// --- the application
+// -------------------------------------------------------------------------------------------------
 
 void GuestTcp::application_write() {
   if (!pending()) return;
@@ -280,7 +290,8 @@ void GuestTcp::end(GuestOutcome outcome) {
   world_.note("guest: {} {}", ledger_.plan.guest.to_string(), to_string(outcome));
 }
 
-// --- sending ---------------------------------------------------------------------------------------------------------
+// --- sending
+// ---------------------------------------------------------------------------------------------------------
 
 void GuestTcp::put_options(wire::TcpSegment& segment) {
   if (timestamps_) segment.options.timestamps = wire::TcpTimestamps{clock(), ts_recent_};
@@ -329,6 +340,36 @@ void GuestTcp::send_ack() {
   delayed_ack_.cancel();
   last_ack_sent_ = receiver_.next();
   emit_(segment, {}, 0);
+}
+
+// A segment as a blind attacker would send it (RFC 5961): a reset or SYN somewhere in the window, or data
+// with an ACK of what was never sent. None of them may have an effect.
+void GuestTcp::forge() {
+  Random& random = world_.random();
+  wire::TcpSegment segment;
+  std::vector<std::uint8_t> payload;
+  segment.sequence = plan_.isn + static_cast<std::uint32_t>(sender_.highest() + random.between(1, 60'000));
+  segment.window = static_cast<std::uint16_t>(random.next());
+  if (timestamps_) segment.options.timestamps = wire::TcpTimestamps{clock(), ts_recent_};
+  switch (random.below(4)) {
+    case 0:
+      segment.flags.rst = true;
+      break;
+    case 1:
+      segment.flags.syn = true;
+      break;
+    case 2:
+      segment.flags.rst = true;
+      segment.sequence += 0x4000'0000;
+      break;
+    default:
+      segment.flags.ack = true;
+      segment.sequence = plan_.isn + static_cast<std::uint32_t>(sender_.highest());
+      segment.acknowledgment = receiver_.acknowledgment() + 0x1000'0000;
+      payload.resize(random.between(1, 100), 0x66);
+      break;
+  }
+  emit_(segment, payload, 0);
 }
 
 void GuestTcp::on_timer() {

@@ -1,5 +1,6 @@
-// A TCP of the guest's, client side, from the RFCs alone and sharing nothing with src/tcp: handshake, both halves, its
-// own retransmission, and the checks that a careful peer makes. What needs to know the stack's side too is in tcp_watch.
+// A TCP of the guest's, client side, from the RFCs alone and sharing nothing with src/tcp: handshake, both
+// halves, its own retransmission, and the checks that a careful peer makes. What needs to know the stack's
+// side too is in tcp_watch.
 #pragma once
 
 #include <functional>
@@ -42,6 +43,7 @@ class GuestTcp {
   void output();
   void send(const GuestSender::Chunk& chunk);
   void send_ack();
+  void forge();
   void send_syn();
   void put_options(wire::TcpSegment& segment);
   void on_timer();

@@ -1,5 +1,5 @@
-// What is known for certain about one connection: counted at the doors of the stack under test, by the link, the host
-// and the guest, each of which writes its own part. Offsets and counts are bytes of payload.
+// What is known for certain about one connection: counted at the doors of the stack under test, by the link,
+// the host and the guest, each of which writes its own part. Offsets and counts are bytes of payload.
 #pragma once
 
 #include <cstdint>
@@ -49,18 +49,18 @@ struct Ledger {
   bool stack_sent_reset = false;
 
   // Written by the host.
-  std::uint32_t connects = 0;    // connect_stream() calls that made a socket
-  std::uint32_t ghosts = 0;      // of those: for old SYNs that came again after the guest was through
+  std::uint32_t connects = 0;  // connect_stream() calls that made a socket
+  std::uint32_t ghosts = 0;    // of those: for old SYNs that came again after the guest was through
   bool socket_open = false;
-  bool connected = false;        // the stack may know that the connection stands
+  bool connected = false;  // the stack may know that the connection stands
   bool connect_failed = false;
-  std::uint64_t handed = 0;      // taken from the socket by the stack
+  std::uint64_t handed = 0;  // taken from the socket by the stack
   bool eof_handed = false;
-  std::uint64_t accepted = 0;    // given to the socket by the stack
-  std::uint64_t consumed = 0;    // of those, read by the server
+  std::uint64_t accepted = 0;  // given to the socket by the stack
+  std::uint64_t consumed = 0;  // of those, read by the server
   bool peer_saw_fin = false;
   bool peer_saw_reset = false;
-  bool peer_reset = false;       // by its own plan
+  bool peer_reset = false;  // by its own plan
 };
 
 }  // namespace sf::sim

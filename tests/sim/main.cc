@@ -24,7 +24,8 @@ void read_environment(const char* name, std::uint64_t& value) {
 }
 
 int usage(const char* wrong) {
-  fmt::print(stderr, "simulator: {} is not an option: --seed=N, --seeds=N, --first=N, --quiet, or one of --gtest_*\n",
+  fmt::print(stderr,
+             "simulator: {} is not an option: --seed=N, --seeds=N, --first=N, --quiet, or one of --gtest_*\n",
              wrong);
   return 2;
 }

@@ -36,7 +36,8 @@ Frame Noise::random_segment() {
   segment.source_port = static_cast<std::uint16_t>(kNoisePorts + random.below(4));
   segment.destination_port = static_cast<std::uint16_t>(80 + random.below(2));
   // Close together, so that some of them meet what earlier ones have opened.
-  segment.sequence = static_cast<std::uint32_t>(random.pick<std::uint64_t>({1000, 1001, 1002, random.next()}));
+  segment.sequence =
+      static_cast<std::uint32_t>(random.pick<std::uint64_t>({1000, 1001, 1002, random.next()}));
   segment.acknowledgment = static_cast<std::uint32_t>(random.next());
   const std::uint64_t flags = random.next();
   segment.flags = {.fin = (flags & 1) != 0,
@@ -48,9 +49,12 @@ Frame Noise::random_segment() {
                    .ece = (flags & 512) != 0,
                    .cwr = (flags & 1024) != 0};
   segment.window = static_cast<std::uint16_t>(random.next());
-  if (random.chance(0.5)) segment.options.mss = static_cast<std::uint16_t>(random.pick<std::uint64_t>({0, 1, 48, 536, 1460, 65535}));
+  if (random.chance(0.5))
+    segment.options.mss =
+        static_cast<std::uint16_t>(random.pick<std::uint64_t>({0, 1, 48, 536, 1460, 65535}));
   if (random.chance(0.3)) segment.options.window_scale = static_cast<std::uint8_t>(random.next());
-  if (random.chance(0.3)) segment.options.timestamps = wire::TcpTimestamps{static_cast<std::uint32_t>(random.next()), 0};
+  if (random.chance(0.3))
+    segment.options.timestamps = wire::TcpTimestamps{static_cast<std::uint32_t>(random.next()), 0};
   if (random.chance(0.3)) segment.options.sack_permitted = true;
   const FrameBytes payload(random.chance(0.5) ? 0 : random.below(1000));
   return build_tcp(addressing(!plan_.network.ipv6 || random.chance(0.5)), segment, payload,
@@ -108,14 +112,17 @@ void Noise::malformed() {
   link_.from_guest(std::move(frame));
 }
 
-void Noise::chaos() { link_.from_guest(random_segment()); }
+void Noise::chaos() {
+  link_.from_guest(random_segment());
+}
 
 void Noise::service(std::uint32_t which) {
   const link::Network& network = plan_.network;
   FrameBytes message(600);
   Writer out{message};
   const Address link_local = link_local_from(kGuestMac);
-  const auto send_ip = [&](const Address& from, const Address& to, MacAddress mac, std::uint8_t protocol, Bytes packet) {
+  const auto send_ip = [&](const Address& from, const Address& to, MacAddress mac, std::uint8_t protocol,
+                           Bytes packet) {
     const Addressing addressing{kGuestMac, mac, from, to};
     for (Frame& frame : build_ip(addressing, protocol, packet, network.mtu, 1)) {
       // Neighbour discovery is for the link alone (RFC 4861 section 7.1).
@@ -125,7 +132,8 @@ void Noise::service(std::uint32_t which) {
   };
   switch (which % 4) {
     case 0: {
-      wire::EthernetHeader{kBroadcastMac, kGuestMac, static_cast<std::uint16_t>(wire::EtherType::arp)}.emit(out);
+      wire::EthernetHeader{kBroadcastMac, kGuestMac, static_cast<std::uint16_t>(wire::EtherType::arp)}.emit(
+          out);
       wire::ArpPacket{wire::ArpPacket::kRequest, kGuestMac, network.guest4, {}, network.gateway4}.emit(out);
       const MutBytes frame = out.written();
       link_.from_guest({{frame.begin(), frame.end()}, {}});
@@ -144,7 +152,8 @@ void Noise::service(std::uint32_t which) {
     case 2:
       if (!network.ipv6) return;
       wire::RouterSolicitation{kGuestMac}.emit(out, link_local, wire::kAllRouters);
-      return send_ip(link_local, wire::kAllRouters, wire::multicast_mac(wire::kAllRouters), 58, out.written());
+      return send_ip(link_local, wire::kAllRouters, wire::multicast_mac(wire::kAllRouters), 58,
+                     out.written());
     default: {
       if (!network.ipv6) return;
       const Address group = wire::solicited_node(network.gateway6);

@@ -1,5 +1,5 @@
-// Frames of no use: malformed ones, TCP segments of no connection with any flags, and a guest's everyday questions to its
-// network. Nothing is expected of them but that they do no harm.
+// Frames of no use: malformed ones, TCP segments of no connection with any flags, and a guest's everyday
+// questions to its network. Nothing is expected of them but that they do no harm.
 #pragma once
 
 #include "sim/guest.hh"

@@ -1,4 +1,5 @@
-// What stands between the stack and the world and changes nothing: to be derived from by whoever plants a bug.
+// What stands between the stack and the world and changes nothing: to be derived from by whoever plants a
+// bug.
 #pragma once
 
 #include "host/host.hh"

@@ -1,5 +1,5 @@
-// The bytes of a stream, as a function of its key and the offset: neither end keeps what it sent, and any byte that
-// is lost, doubled, moved or taken from another flow shows.
+// The bytes of a stream, as a function of its key and the offset: neither end keeps what it sent, and any
+// byte that is lost, doubled, moved or taken from another flow shows.
 #pragma once
 
 #include <cstdint>

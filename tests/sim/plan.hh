@@ -1,5 +1,5 @@
-// What is to happen in a run, drawn from its seed before it starts (scenario.cc) and then carried out by the guest,
-// the link and the host.
+// What is to happen in a run, drawn from its seed before it starts (scenario.cc) and then carried out by the
+// guest, the link and the host.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +14,9 @@
 namespace sf::sim {
 
 struct LinkPlan {
-  link::Features features;      // what the stack under test may ask of the link
-  bool checksum_partial = false;  // the guest leaves checksums to the link, as a kernel's TAP does
-  bool guest_gso = false;       // the guest sends super-frames; needs checksum_partial
+  link::Features features;         // what the stack under test may ask of the link
+  bool checksum_partial = false;   // the guest leaves checksums to the link, as a kernel's TAP does
+  bool guest_gso = false;          // the guest sends super-frames; needs checksum_partial
   bool deliver_gso_whole = false;  // the guest takes super-frames as they are
   std::uint32_t mtu = 1500;
   // Chances per frame, either way, until faults_end.
@@ -59,6 +59,8 @@ struct GuestPlan {
   bool delayed_ack = true;
   bool nagle = true;
   bool odd_sizes = false;  // segments of any size, and retransmissions cut elsewhere than the first time
+  double forged =
+      0;  // chance, per segment with data that comes, that somebody else sends one in its name (RFC 5961)
   std::uint32_t isn = 0;
   std::uint32_t timestamp_offset = 0;
 };
@@ -69,9 +71,9 @@ enum class ConnectOutcome : std::uint8_t {
   net_unreachable,
   host_unreachable,
   timed_out,
-  silent,           // no answer, until the host's kernel gives up
-  failed_at_once,   // connect_stream() itself says host_unreachable
-  no_descriptors,   // connect_stream() itself says so
+  silent,          // no answer, until the host's kernel gives up
+  failed_at_once,  // connect_stream() itself says host_unreachable
+  no_descriptors,  // connect_stream() itself says so
 };
 
 enum class PeerClose : std::uint8_t {

@@ -13,7 +13,8 @@ FrameBytes edited(Bytes frame, const EditLink::Edit& edit) {
   wire::TcpSegment segment = *parsed->tcp;
   FrameBytes payload(segment.payload.begin(), segment.payload.end());
   edit(segment, payload);
-  const Addressing to{parsed->ethernet.source, parsed->ethernet.destination, parsed->ip.source, parsed->ip.destination};
+  const Addressing to{parsed->ethernet.source, parsed->ethernet.destination, parsed->ip.source,
+                      parsed->ip.destination};
   return build_tcp(to, segment, payload, false, 0).bytes;
 }
 
@@ -38,19 +39,24 @@ link::Status EditLink::send(std::span<const Bytes> parts, const wire::Offload& o
 
 Sabotage edit_to_guest(EditLink::Edit edit) {
   Sabotage sabotage;
-  sabotage.link = [edit](World&, link::Link& real) { return std::make_unique<EditLink>(real, edit, nullptr); };
+  sabotage.link = [edit](World&, link::Link& real) {
+    return std::make_unique<EditLink>(real, edit, nullptr);
+  };
   return sabotage;
 }
 
 Sabotage edit_from_guest(EditLink::Edit edit) {
   Sabotage sabotage;
-  sabotage.link = [edit](World&, link::Link& real) { return std::make_unique<EditLink>(real, nullptr, edit); };
+  sabotage.link = [edit](World&, link::Link& real) {
+    return std::make_unique<EditLink>(real, nullptr, edit);
+  };
   return sabotage;
 }
 
 std::set<std::string> broken_rules(const Plan& plan, const Sabotage& sabotage) {
   std::set<std::string> rules;
-  for (const Violation& violation : run(plan, make_shard, nullptr, sabotage).violations) rules.insert(violation.rule);
+  for (const Violation& violation : run(plan, make_shard, nullptr, sabotage).violations)
+    rules.insert(violation.rule);
   return rules;
 }
 

@@ -46,7 +46,9 @@ class FlippedByte final : public EditHost {
     return pass(socket, bytes);
   }
 };
-TEST(PlantedBug, ByteTowardsTheHostChanged) { EXPECT_THAT(broken_by_host<FlippedByte>(), Contains("prefix-to-host")); }
+TEST(PlantedBug, ByteTowardsTheHostChanged) {
+  EXPECT_THAT(broken_by_host<FlippedByte>(), Contains("prefix-to-host"));
+}
 
 class SentTwice final : public EditHost {
   using EditHost::EditHost;
@@ -55,7 +57,9 @@ class SentTwice final : public EditHost {
     return PassHost::send(socket, pieces);
   }
 };
-TEST(PlantedBug, BytesTowardsTheHostTwice) { EXPECT_THAT(broken_by_host<SentTwice>(), Contains("prefix-to-host")); }
+TEST(PlantedBug, BytesTowardsTheHostTwice) {
+  EXPECT_THAT(broken_by_host<SentTwice>(), Contains("prefix-to-host"));
+}
 
 class MoreThanCame final : public EditHost {
   using EditHost::EditHost;
@@ -67,11 +71,15 @@ class MoreThanCame final : public EditHost {
     return result;
   }
 };
-TEST(PlantedBug, MoreTowardsTheHostThanCame) { EXPECT_THAT(broken_by_host<MoreThanCame>(), Contains("data-unreceived")); }
+TEST(PlantedBug, MoreTowardsTheHostThanCame) {
+  EXPECT_THAT(broken_by_host<MoreThanCame>(), Contains("data-unreceived"));
+}
 
 class Swallowed final : public EditHost {
   using EditHost::EditHost;
-  IoResult send(SocketId, std::span<const Bytes> pieces) override { return {gather(pieces).size(), HostError::none}; }
+  IoResult send(SocketId, std::span<const Bytes> pieces) override {
+    return {gather(pieces).size(), HostError::none};
+  }
   void shutdown_send(SocketId) override {}
   void close(SocketId socket) override { real_.abort(socket); }
 };
@@ -91,7 +99,9 @@ class EndsTooEarly final : public EditHost {
   }
   bool done_ = false;
 };
-TEST(PlantedBug, EndTowardsTheHostTooEarly) { EXPECT_THAT(broken_by_host<EndsTooEarly>(), Contains("false-eof")); }
+TEST(PlantedBug, EndTowardsTheHostTooEarly) {
+  EXPECT_THAT(broken_by_host<EndsTooEarly>(), Contains("false-eof"));
+}
 
 class EndsTwice final : public EditHost {
   using EditHost::EditHost;
@@ -101,7 +111,9 @@ class EndsTwice final : public EditHost {
     static_cast<void>(pass(socket, more));
   }
 };
-TEST(PlantedBug, SendAfterTheEnd) { EXPECT_THAT(broken_by_host<EndsTwice>(), Contains("send-after-shutdown")); }
+TEST(PlantedBug, SendAfterTheEnd) {
+  EXPECT_THAT(broken_by_host<EndsTwice>(), Contains("send-after-shutdown"));
+}
 
 class ClaimsMore final : public EditHost {
   using EditHost::EditHost;
@@ -111,7 +123,9 @@ class ClaimsMore final : public EditHost {
     return result;
   }
 };
-TEST(PlantedBug, MoreTowardsTheGuestThanTheHostGave) { EXPECT_THAT(broken_by_host<ClaimsMore>(), Contains("data-unread")); }
+TEST(PlantedBug, MoreTowardsTheGuestThanTheHostGave) {
+  EXPECT_THAT(broken_by_host<ClaimsMore>(), Contains("data-unread"));
+}
 
 class FalseEnd final : public EditHost {
   using EditHost::EditHost;
@@ -124,7 +138,8 @@ TEST(PlantedBug, EndTowardsTheGuestTooEarly) {
   Plan plan = make_quiet_plan(7, kBytes);
   plan.flows[0].peer.send_chunk = 1000;
   plan.flows[0].peer.send_interval = 5ms;
-  // The stack reads once more only where an end is announced, and so a false one needs events that say nothing.
+  // The stack reads once more only where an end is announced, and so a false one needs events that say
+  // nothing.
   plan.host.spurious = 1;
   Sabotage bug = host_bug<FalseEnd>();
   class Announces final : public PassReactor {
@@ -143,7 +158,9 @@ class SaysConnected final : public EditHost {
   using EditHost::EditHost;
   HostError finish_connect(SocketId) override { return HostError::none; }
 };
-TEST(PlantedBug, SynAckBeforeTheHostConnected) { EXPECT_THAT(broken_by_host<SaysConnected>(), Contains("syn-ack-early")); }
+TEST(PlantedBug, SynAckBeforeTheHostConnected) {
+  EXPECT_THAT(broken_by_host<SaysConnected>(), Contains("syn-ack-early"));
+}
 
 class ConnectsTwice final : public EditHost {
   using EditHost::EditHost;
@@ -152,13 +169,17 @@ class ConnectsTwice final : public EditHost {
     return PassHost::connect_stream(to, token);
   }
 };
-TEST(PlantedBug, SecondSocketForOneConnection) { EXPECT_THAT(broken_by_host<ConnectsTwice>(), Contains("second-connect")); }
+TEST(PlantedBug, SecondSocketForOneConnection) {
+  EXPECT_THAT(broken_by_host<ConnectsTwice>(), Contains("second-connect"));
+}
 
 class KeepsSockets final : public EditHost {
   using EditHost::EditHost;
   void close(SocketId socket) override { real_.shutdown_send(socket); }
 };
-TEST(PlantedBug, SocketLeaked) { EXPECT_THAT(broken_by_host<KeepsSockets>(), Contains("socket-leak")); }
+TEST(PlantedBug, SocketLeaked) {
+  EXPECT_THAT(broken_by_host<KeepsSockets>(), Contains("socket-leak"));
+}
 
 class ClosesTwice final : public EditHost {
   using EditHost::EditHost;
@@ -167,7 +188,9 @@ class ClosesTwice final : public EditHost {
     PassHost::close(socket);
   }
 };
-TEST(PlantedBug, SocketUsedAfterClose) { EXPECT_THAT(broken_by_host<ClosesTwice>(), Contains("socket-use")); }
+TEST(PlantedBug, SocketUsedAfterClose) {
+  EXPECT_THAT(broken_by_host<ClosesTwice>(), Contains("socket-use"));
+}
 
 class NeverFails final : public EditHost {
   using EditHost::EditHost;
@@ -181,7 +204,8 @@ TEST(PlantedBug, RefusalNotPassedOn) {
   EXPECT_THAT(broken_rules(plan, host_bug<NeverFails>()), Contains("unreachable"));
 }
 
-// --- datagrams -----------------------------------------------------------------------------------------------------
+// --- datagrams
+// -----------------------------------------------------------------------------------------------------
 
 Plan datagram_plan() {
   Plan plan = make_quiet_plan(7, 1000);
@@ -229,7 +253,8 @@ class MappingPerServer final : public EditHost {
   using EditHost::EditHost;
   HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
                           const host::DatagramOptions& options) override {
-    if (to.address == Address::v4(203, 0, 113, 100)) return PassHost::send_datagram(socket, to, payload, options);
+    if (to.address == Address::v4(203, 0, 113, 100))
+      return PassHost::send_datagram(socket, to, payload, options);
     if (other_ == host::kNoSocket) other_ = PassHost::open_datagram(host::DatagramKind::udp, true, 0).value();
     return PassHost::send_datagram(other_, to, payload, options);
   }

@@ -19,7 +19,9 @@ class DeadlinePast final : public PassReactor {
   using PassReactor::PassReactor;
   Time end_turn(Time now) override { return std::min(PassReactor::end_turn(now), now - 1ms); }
 };
-TEST(PlantedBug, DeadlineInThePast) { EXPECT_THAT(broken_by_loop<DeadlinePast>(), Contains("deadline-past")); }
+TEST(PlantedBug, DeadlineInThePast) {
+  EXPECT_THAT(broken_by_loop<DeadlinePast>(), Contains("deadline-past"));
+}
 
 class DeadlineNever final : public PassReactor {
   using PassReactor::PassReactor;
@@ -48,13 +50,17 @@ class BusyLoop final : public PassReactor {
   using PassReactor::PassReactor;
   Time end_turn(Time now) override { return std::min(PassReactor::end_turn(now), now); }
 };
-TEST(PlantedBug, BusyLoop) { EXPECT_THAT(broken_by_loop<BusyLoop>(), Contains("busy-loop")); }
+TEST(PlantedBug, BusyLoop) {
+  EXPECT_THAT(broken_by_loop<BusyLoop>(), Contains("busy-loop"));
+}
 
 class Polls final : public PassReactor {
   using PassReactor::PassReactor;
   Time end_turn(Time now) override { return std::min<Time>(PassReactor::end_turn(now), now + 1ms); }
 };
-TEST(PlantedBug, WakesForNothing) { EXPECT_THAT(broken_by_loop<Polls>(), Contains("wake-ups")); }
+TEST(PlantedBug, WakesForNothing) {
+  EXPECT_THAT(broken_by_loop<Polls>(), Contains("wake-ups"));
+}
 
 // Something to do every minute for ever, as a stack that announces itself too often would have.
 class Restless final : public PassLink {
@@ -68,13 +74,17 @@ class NeverRests final : public PassReactor {
     return std::min<Time>(PassReactor::end_turn(now), now + 4min);
   }
 };
-TEST(PlantedBug, NeverAtRest) { EXPECT_THAT(broken_by_loop<NeverRests>(), Contains("never-at-rest")); }
+TEST(PlantedBug, NeverAtRest) {
+  EXPECT_THAT(broken_by_loop<NeverRests>(), Contains("never-at-rest"));
+}
 
 class SaysItIsDone final : public PassReactor {
   using PassReactor::PassReactor;
   bool alive() const override { return false; }
 };
-TEST(PlantedBug, EndsWhileTheLinkStands) { EXPECT_THAT(broken_by_loop<SaysItIsDone>(), Contains("alive")); }
+TEST(PlantedBug, EndsWhileTheLinkStands) {
+  EXPECT_THAT(broken_by_loop<SaysItIsDone>(), Contains("alive"));
+}
 
 class GoesOnForEver final : public PassReactor {
   using PassReactor::PassReactor;

@@ -30,11 +30,13 @@ TEST(PlantedBug, ControlWithoutOne) {
 }
 
 TEST(PlantedBug, AckOfWhatHasNotCome) {
-  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.acknowledgment += 200'000; })), Contains("ack-unreceived"));
+  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.acknowledgment += 200'000; })),
+              Contains("ack-unreceived"));
 }
 
 TEST(PlantedBug, AckGoesBack) {
-  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.acknowledgment -= 1; })), Contains("ack-backwards"));
+  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.acknowledgment -= 1; })),
+              Contains("ack-backwards"));
 }
 
 TEST(PlantedBug, AckIsMissing) {
@@ -51,7 +53,8 @@ TEST(PlantedBug, TimestampEchoWrong) {
 }
 
 TEST(PlantedBug, TimestampsMissing) {
-  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.options.timestamps.reset(); })), Contains("timestamps"));
+  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.options.timestamps.reset(); })),
+              Contains("timestamps"));
 }
 
 TEST(PlantedBug, SackOfWhatHasNotCome) {
@@ -85,7 +88,8 @@ TEST(PlantedBug, SequenceNumberOfSynAckChanges) {
 }
 
 TEST(PlantedBug, DataChanged) {
-  EXPECT_THAT(broken_by(from_data(5, [](auto&, auto& payload) { payload.back() ^= 1; })), Contains("prefix-to-guest"));
+  EXPECT_THAT(broken_by(from_data(5, [](auto&, auto& payload) { payload.back() ^= 1; })),
+              Contains("prefix-to-guest"));
 }
 
 TEST(PlantedBug, DataSkipped) {
@@ -112,7 +116,8 @@ TEST(PlantedBug, MoreThanTheWindow) {
 }
 
 TEST(PlantedBug, ResetForNothing) {
-  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.flags.rst = true; })), Contains("unexpected-reset"));
+  EXPECT_THAT(broken_by(from_data(5, [](auto& s, auto&) { s.flags.rst = true; })),
+              Contains("unexpected-reset"));
 }
 
 TEST(PlantedBug, FinTooEarly) {

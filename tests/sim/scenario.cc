@@ -83,15 +83,19 @@ std::uint64_t draw_size(Random& random) {
 void draw_guest(Random& random, GuestPlan& guest, bool v4, std::uint32_t mtu) {
   const std::uint32_t room = mtu - (v4 ? 40 : 60);
   guest.mss = static_cast<std::uint16_t>(random.chance(0.8) ? room : random.between(v4 ? 536 : 1220, room));
-  if (random.chance(0.03)) guest.mss = static_cast<std::uint16_t>(random.chance(0.5) ? 0 : random.between(100, 500));
+  if (random.chance(0.03))
+    guest.mss = static_cast<std::uint16_t>(random.chance(0.5) ? 0 : random.between(100, 500));
   guest.offer_scale = random.chance(0.8);
   guest.offer_timestamps = random.chance(0.7);
   guest.offer_sack = random.chance(0.7);
   guest.delayed_ack = random.chance(0.7);
   guest.nagle = random.chance(0.6);
   guest.odd_sizes = random.chance(0.3);
-  guest.isn = static_cast<std::uint32_t>(random.chance(0.2) ? 0xffffff00U + random.below(0x200) : random.next());
-  guest.timestamp_offset = static_cast<std::uint32_t>(random.chance(0.2) ? 0U - random.below(200'000'000) : random.next());
+  if (random.chance(0.2)) guest.forged = 0.05;
+  guest.isn =
+      static_cast<std::uint32_t>(random.chance(0.2) ? 0xffffff00U + random.below(0x200) : random.next());
+  guest.timestamp_offset =
+      static_cast<std::uint32_t>(random.chance(0.2) ? 0U - random.below(200'000'000) : random.next());
   if (random.chance(0.2)) {
     guest.write_chunk = random.between(1, 20'000);
     guest.write_interval = random.duration(10us, 3ms);
@@ -105,7 +109,8 @@ void draw_guest(Random& random, GuestPlan& guest, bool v4, std::uint32_t mtu) {
   // A kernel chooses its scale so that neither the window nor its grain is out of proportion.
   while (guest.scale > 0 && (std::uint32_t{4} << guest.scale) > guest.receive_buffer) --guest.scale;
   if (random.chance(0.25)) {
-    guest.read_chunk = random.between(std::max<std::uint64_t>(guest.receive_buffer / 20, 1), guest.receive_buffer);
+    guest.read_chunk =
+        random.between(std::max<std::uint64_t>(guest.receive_buffer / 20, 1), guest.receive_buffer);
     guest.read_interval = random.duration(50us, 5ms);
   }
   if (random.chance(0.15)) {
@@ -116,8 +121,10 @@ void draw_guest(Random& random, GuestPlan& guest, bool v4, std::uint32_t mtu) {
 
 void draw_peer(Random& random, PeerPlan& peer) {
   peer.connect_delay = random.chance(0.9) ? random.duration(0us, 50ms) : random.duration(50ms, 4s);
-  peer.send_capacity = static_cast<std::uint32_t>(random.chance(0.2) ? random.between(1000, 8000) : random.between(16'000, 600'000));
-  peer.receive_capacity = static_cast<std::uint32_t>(random.chance(0.2) ? random.between(1000, 8000) : random.between(16'000, 600'000));
+  peer.send_capacity = static_cast<std::uint32_t>(random.chance(0.2) ? random.between(1000, 8000)
+                                                                     : random.between(16'000, 600'000));
+  peer.receive_capacity = static_cast<std::uint32_t>(random.chance(0.2) ? random.between(1000, 8000)
+                                                                        : random.between(16'000, 600'000));
   if (random.chance(0.3)) {
     peer.send_chunk = random.between(1, 30'000);
     peer.send_interval = random.duration(10us, 5ms);
@@ -131,7 +138,8 @@ void draw_peer(Random& random, PeerPlan& peer) {
 // How the connection comes to its end: mostly in good order, by either side first.
 void draw_end(Random& random, FlowPlan& flow, bool may_fail) {
   if (random.chance(0.4)) flow.from.close = GuestClose::after_peer_fin;
-  if (flow.from.close == GuestClose::after_send && random.chance(0.4)) flow.peer.close = PeerClose::after_guest_fin;
+  if (flow.from.close == GuestClose::after_send && random.chance(0.4))
+    flow.peer.close = PeerClose::after_guest_fin;
   if (!may_fail) return;
   const std::uint64_t total = flow.from.send_bytes + flow.peer.send_bytes;
   switch (random.below(24)) {
@@ -152,10 +160,10 @@ void draw_end(Random& random, FlowPlan& flow, bool may_fail) {
       flow.peer.close_at = random.below(total + 1);
       break;
     case 5:
-      flow.peer.outcome = random.pick({ConnectOutcome::refused, ConnectOutcome::timed_out,
-                                       ConnectOutcome::net_unreachable, ConnectOutcome::host_unreachable,
-                                       ConnectOutcome::failed_at_once, ConnectOutcome::no_descriptors,
-                                       ConnectOutcome::silent});
+      flow.peer.outcome =
+          random.pick({ConnectOutcome::refused, ConnectOutcome::timed_out, ConnectOutcome::net_unreachable,
+                       ConnectOutcome::host_unreachable, ConnectOutcome::failed_at_once,
+                       ConnectOutcome::no_descriptors, ConnectOutcome::silent});
       break;
     case 6:
       flow.peer.outcome = ConnectOutcome::refused;
@@ -174,11 +182,16 @@ void limit_sizes(FlowPlan& flow, Faults faults) {
   const std::uint64_t frames = faults == Faults::high ? 700 : 3000;
   const std::uint64_t down = std::min<std::uint64_t>(segment, std::max(flow.from.receive_buffer / 2, 100U));
   flow.peer.send_bytes = std::min(flow.peer.send_bytes, frames * down);
-  flow.from.send_bytes = std::min(flow.from.send_bytes, frames * std::min<std::uint64_t>(segment, flow.peer.send_capacity / 2));
-  if (flow.from.write_chunk != 0) flow.from.write_chunk = std::max(flow.from.write_chunk, flow.from.send_bytes / 1000);
-  if (flow.from.read_chunk != 0) flow.from.read_chunk = std::max(flow.from.read_chunk, flow.peer.send_bytes / 1000);
-  if (flow.peer.send_chunk != 0) flow.peer.send_chunk = std::max(flow.peer.send_chunk, flow.peer.send_bytes / 1000);
-  if (flow.peer.read_chunk != 0) flow.peer.read_chunk = std::max(flow.peer.read_chunk, flow.from.send_bytes / 1000);
+  flow.from.send_bytes =
+      std::min(flow.from.send_bytes, frames * std::min<std::uint64_t>(segment, flow.peer.send_capacity / 2));
+  if (flow.from.write_chunk != 0)
+    flow.from.write_chunk = std::max(flow.from.write_chunk, flow.from.send_bytes / 1000);
+  if (flow.from.read_chunk != 0)
+    flow.from.read_chunk = std::max(flow.from.read_chunk, flow.peer.send_bytes / 1000);
+  if (flow.peer.send_chunk != 0)
+    flow.peer.send_chunk = std::max(flow.peer.send_chunk, flow.peer.send_bytes / 1000);
+  if (flow.peer.read_chunk != 0)
+    flow.peer.read_chunk = std::max(flow.peer.read_chunk, flow.from.send_bytes / 1000);
 }
 
 void draw_flows(Random& random, Plan& plan, Faults faults) {
@@ -189,7 +202,8 @@ void draw_flows(Random& random, Plan& plan, Faults faults) {
     FlowPlan flow;
     const bool v4 = random.chance(0.5);
     flow.guest = guest_end(plan.network, v4, static_cast<std::uint16_t>(kFirstGuestPort + i));
-    flow.server = {(v4 ? kServers4 : kServers6).plus(static_cast<std::uint32_t>(1 + i % 150)), static_cast<std::uint16_t>(80 + i)};
+    flow.server = {(v4 ? kServers4 : kServers6).plus(static_cast<std::uint32_t>(1 + i % 150)),
+                   static_cast<std::uint16_t>(80 + i)};
     flow.start = random.duration(0us, random.chance(0.5) ? Duration{0} : Duration{500ms});
     flow.key = random.next();
     draw_guest(random, flow.from, v4, plan.network.mtu);
@@ -208,7 +222,8 @@ void draw_flood(Random& random, Plan& plan) {
   for (std::uint64_t i = 0; i < count; ++i) {
     FlowPlan flow;
     flow.guest = guest_end(plan.network, true, static_cast<std::uint16_t>(20'000 + i));
-    flow.server = {kServers4.plus(static_cast<std::uint32_t>(160 + i % 30)), static_cast<std::uint16_t>(1000 + i)};
+    flow.server = {kServers4.plus(static_cast<std::uint32_t>(160 + i % 30)),
+                   static_cast<std::uint16_t>(1000 + i)};
     flow.start = random.duration(0us, 200ms);
     flow.from.close = GuestClose::never_answer;
     flow.from.isn = static_cast<std::uint32_t>(random.next());
@@ -219,7 +234,9 @@ void draw_flood(Random& random, Plan& plan) {
 
 void draw_datagrams(Random& random, Plan& plan) {
   for (std::uint32_t i = 0; i < 6; ++i) {
-    const auto service = i < 3 ? DatagramService::echo : i == 3 ? DatagramService::black_hole : DatagramService::refuse;
+    const auto service = i < 3    ? DatagramService::echo
+                         : i == 3 ? DatagramService::black_hole
+                                  : DatagramService::refuse;
     plan.datagram_servers.push_back({{kServers4.plus(100 + i), 7}, service});
     plan.datagram_servers.push_back({{kServers6.plus(100 + i), 7}, service});
   }
@@ -234,7 +251,8 @@ void draw_datagrams(Random& random, Plan& plan) {
     }
     datagrams.start = random.duration(0us, 1s);
     datagrams.count = static_cast<std::uint32_t>(random.between(1, 200));
-    datagrams.size = static_cast<std::uint32_t>(random.pick<std::uint64_t>({16, 500, 1200, 1452, 4000, 65'000}));
+    datagrams.size =
+        static_cast<std::uint32_t>(random.pick<std::uint64_t>({16, 500, 1200, 1452, 4000, 65'000}));
     if (datagrams.size > 2000) datagrams.count = std::min(datagrams.count, 10U);
     datagrams.equal_sizes = random.chance(0.5);
     datagrams.interval = random.pick<Duration>({0us, 100us, 20ms, 2s});
@@ -279,11 +297,12 @@ Plan make_plan(std::uint64_t seed) {
   }
   if (random.chance(0.02)) plan.link.gone_at = random.duration(1ms, 1s);
   constexpr const char* kFaultNames[] = {"none", "low", "high"};
-  plan.summary = fmt::format("mtu {}, faults {}, {} connections{}, {} datagram sockets{}{}{}", mtu,
-                             kFaultNames[static_cast<std::size_t>(faults)], plan.flows.size(), flood ? " (flood)" : "",
-                             plan.datagrams.size(), plan.noise.malformed > 0 ? ", noise" : "",
-                             plan.stack.scarce_memory() ? ", little memory" : "",
-                             plan.link.gone_at > Duration{0} ? ", link vanishes" : "");
+  plan.summary =
+      fmt::format("mtu {}, faults {}, {} connections{}, {} datagram sockets{}{}{}", mtu,
+                  kFaultNames[static_cast<std::size_t>(faults)], plan.flows.size(), flood ? " (flood)" : "",
+                  plan.datagrams.size(), plan.noise.malformed > 0 ? ", noise" : "",
+                  plan.stack.scarce_memory() ? ", little memory" : "",
+                  plan.link.gone_at > Duration{0} ? ", link vanishes" : "");
   return plan;
 }
 

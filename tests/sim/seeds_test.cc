@@ -35,15 +35,17 @@ bool run_seed(std::uint64_t seed, Trace* trace, Result& total) {
   total.answers += result.answers;
   total.virtual_time += result.virtual_time;
   if (result.violations.empty()) return true;
-  ADD_FAILURE() << fmt::format("seed {} ({}):\n{}  frames: {}\n  to repeat: simulator --seed={}", seed, plan.summary,
-                               result.report(), write_trace(plan), seed);
+  ADD_FAILURE() << fmt::format("seed {} ({}):\n{}  frames: {}\n  to repeat: simulator --seed={}", seed,
+                               plan.summary, result.report(), write_trace(plan), seed);
   return false;
 }
 
 void print(const Result& total, std::uint64_t seeds) {
-  fmt::print("{} seeds: {} connections ended in good order, {} MB, {} frames, {} answers to datagrams, {} turns, {} hours\n",
-             seeds, total.completed, total.bytes / 1'000'000, total.frames, total.answers, total.turns,
-             std::chrono::duration_cast<std::chrono::hours>(total.virtual_time).count());
+  fmt::print(
+      "{} seeds: {} connections ended in good order, {} MB, {} frames, {} answers to datagrams, {} turns, {} "
+      "hours\n",
+      seeds, total.completed, total.bytes / 1'000'000, total.frames, total.answers, total.turns,
+      std::chrono::duration_cast<std::chrono::hours>(total.virtual_time).count());
 }
 
 TEST(Simulator, Seeds) {

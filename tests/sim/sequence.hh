@@ -1,4 +1,5 @@
-// Sequence numbers as 64-bit offsets from the initial one, so that nothing else here has to think of wrapping.
+// Sequence numbers as 64-bit offsets from the initial one, so that nothing else here has to think of
+// wrapping.
 #pragma once
 
 #include <cstdint>
@@ -6,7 +7,8 @@
 namespace sf::sim {
 
 // The offset of `number` that is nearest to `near`; nothing below 0.
-[[nodiscard]] constexpr std::uint64_t offset_of(std::uint32_t number, std::uint32_t initial, std::uint64_t near) {
+[[nodiscard]] constexpr std::uint64_t offset_of(std::uint32_t number, std::uint32_t initial,
+                                                std::uint64_t near) {
   const auto distance = static_cast<std::int32_t>(number - (initial + static_cast<std::uint32_t>(near)));
   const std::int64_t offset = static_cast<std::int64_t>(near) + distance;
   return offset < 0 ? 0 : static_cast<std::uint64_t>(offset);

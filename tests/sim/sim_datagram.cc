@@ -59,7 +59,8 @@ void SimDatagram::reach(const Endpoint& to, Bytes payload) {
     if (owner_.value_or(owner) != owner) world_.violation("mapping", "two sockets of the guest's share one");
     owner_ = owner;
   }
-  if (server->service == DatagramService::black_hole || world_.random().chance(plan_.host.datagram_loss)) return;
+  if (server->service == DatagramService::black_hole || world_.random().chance(plan_.host.datagram_loss))
+    return;
   const Duration delay = world_.random().duration(kMinRoundTrip, kMaxRoundTrip);
   FrameBytes copy(payload.begin(), payload.end());
   if (server->service == DatagramService::refuse) {
@@ -70,7 +71,8 @@ void SimDatagram::reach(const Endpoint& to, Bytes payload) {
     });
     return;
   }
-  // A name server's answer: the question again, with the bit that makes it a response (RFC 1035 section 4.1.1).
+  // A name server's answer: the question again, with the bit that makes it a response (RFC 1035
+  // section 4.1.1).
   if (server->service == DatagramService::name_server && copy.size() > 3) {
     copy[2] = static_cast<std::uint8_t>(copy[2] | 0x80);
   }

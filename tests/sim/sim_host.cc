@@ -19,7 +19,8 @@ SimHost::SimHost(World& world, const Plan& plan) : world_(world), plan_(plan) {
   }
 }
 
-// --- events --------------------------------------------------------------------------------------------------------
+// --- events
+// --------------------------------------------------------------------------------------------------------
 
 std::vector<SimHost::Event> SimHost::take_events() {
   std::vector<Event> events;
@@ -28,7 +29,8 @@ std::vector<SimHost::Event> SimHost::take_events() {
     if (slots_[at].serial != 0) edges_[at] = slots_[at].serial;
   }
   while (!edges_.empty() && events.size() < kEventsPerTurn) {
-    const auto it = std::next(edges_.begin(), static_cast<std::ptrdiff_t>(world_.random().below(edges_.size())));
+    const auto it =
+        std::next(edges_.begin(), static_cast<std::ptrdiff_t>(world_.random().below(edges_.size())));
     const Slot& slot = slots_[it->first];
     const bool current = slot.serial == it->second;
     edges_.erase(it);
@@ -57,7 +59,8 @@ std::string SimHost::describe_open() const {
   return list;
 }
 
-// --- slots ---------------------------------------------------------------------------------------------------------
+// --- slots
+// ---------------------------------------------------------------------------------------------------------
 
 std::size_t SimHost::take_slot(host::Token token, std::string what) {
   const auto free = std::ranges::find(slots_, std::uint64_t{0}, &Slot::serial);
@@ -104,7 +107,8 @@ SimDatagram* SimHost::datagram(SocketId socket, const char* operation) {
   return slot->datagram.get();
 }
 
-// --- streams -------------------------------------------------------------------------------------------------------
+// --- streams
+// -------------------------------------------------------------------------------------------------------
 
 // The flow that a connection to `to` belongs to; null where it is one that an old SYN has opened once more.
 Ledger* SimHost::flow_for(const Endpoint& to) {
@@ -120,7 +124,7 @@ Ledger* SimHost::flow_for(const Endpoint& to) {
     ++ledger.ghosts;
     return nullptr;
   }
-  ledger.connected = ledger.connect_failed = false;
+  ledger.connected = ledger.connect_failed = ledger.peer_saw_reset = false;
   return &ledger;
 }
 
@@ -190,9 +194,11 @@ void SimHost::close(SocketId socket) {
   free_slot(*slot);
 }
 
-// --- datagrams -----------------------------------------------------------------------------------------------------
+// --- datagrams
+// -----------------------------------------------------------------------------------------------------
 
-tl::expected<SocketId, HostError> SimHost::open_datagram(host::DatagramKind kind, bool v4, host::Token token) {
+tl::expected<SocketId, HostError> SimHost::open_datagram(host::DatagramKind kind, bool v4,
+                                                         host::Token token) {
   ++activity_;
   if (open_ >= plan_.host.max_sockets) return tl::unexpected(HostError::no_descriptors);
   const bool udp = kind == host::DatagramKind::udp;
@@ -228,6 +234,8 @@ bool SimHost::receive_error(SocketId socket, host::DatagramError& error) {
   return found != nullptr && found->receive_error(error);
 }
 
-const host::Resolvers& SimHost::resolvers(Time /*now*/) { return resolvers_; }
+const host::Resolvers& SimHost::resolvers(Time /*now*/) {
+  return resolvers_;
+}
 
 }  // namespace sf::sim

@@ -21,8 +21,8 @@ class SimHost final : public host::Host {
     host::Token token;
     host::Readiness readiness;
   };
-  // Those of one loop turn, in no particular order; like epoll's, they stay as collected when one of them closes
-  // the socket of another.
+  // Those of one loop turn, in no particular order; like epoll's, they stay as collected when one of them
+  // closes the socket of another.
   [[nodiscard]] std::vector<Event> take_events();
   [[nodiscard]] bool has_events() const { return !edges_.empty(); }
   [[nodiscard]] std::size_t open_sockets() const { return open_; }
@@ -31,7 +31,8 @@ class SimHost final : public host::Host {
   // What is open, for a message.
   [[nodiscard]] std::string describe_open() const;
 
-  // --- host::Host ------------------------------------------------------------------------------------------------
+  // --- host::Host
+  // ------------------------------------------------------------------------------------------------
   [[nodiscard]] tl::expected<host::SocketId, host::HostError> connect_stream(const Endpoint& to,
                                                                              host::Token token) override;
   [[nodiscard]] host::HostError finish_connect(host::SocketId socket) override;
@@ -73,7 +74,7 @@ class SimHost final : public host::Host {
   std::uint64_t next_serial_ = 1;
   std::size_t open_ = 0;
   std::uint64_t activity_ = 0;
-  std::map<std::size_t, std::uint64_t> edges_;  // slot to serial
+  std::map<std::size_t, std::uint64_t> edges_;       // slot to serial
   std::vector<std::unique_ptr<SimStream>> closing_;  // closed, but the world still acts on them
   std::vector<std::unique_ptr<SimDatagram>> closed_datagrams_;
   host::Resolvers resolvers_;

@@ -73,8 +73,8 @@ Duration SimLink::draw_delay(Time& last) {
   return when - world_.now();
 }
 
-// Flips one bit behind the IP header, where a checksum covers it. Frames whose checksum is left to the link cannot be
-// damaged in a way that anyone could notice, and so they are not.
+// Flips one bit behind the IP header, where a checksum covers it. Frames whose checksum is left to the link
+// cannot be damaged in a way that anyone could notice, and so they are not.
 bool SimLink::damage(Frame& frame) {
   if (frame.offload.checksum_needed || frame.offload.checksum_valid) return false;
   const auto parsed = parse_frame(frame.bytes);
@@ -119,7 +119,8 @@ void SimLink::towards_guest(Frame frame) {
 }
 
 void SimLink::trace(Direction direction, const Frame& frame, const char* fate) {
-  if (world_.trace() != nullptr) world_.trace()->frame(world_.now(), direction, frame.bytes, frame.offload, fate);
+  if (world_.trace() != nullptr)
+    world_.trace()->frame(world_.now(), direction, frame.bytes, frame.offload, fate);
 }
 
 }  // namespace sf::sim

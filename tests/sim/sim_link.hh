@@ -1,5 +1,6 @@
-// The guest's device: two queues with delay between the guest and the stack under test, and all that can go wrong in
-// them. What the watch sees is what the stack really received, and what it really sent, in that order.
+// The guest's device: two queues with delay between the guest and the stack under test, and all that can go
+// wrong in them. What the watch sees is what the stack really received, and what it really sent, in that
+// order.
 #pragma once
 
 #include <deque>

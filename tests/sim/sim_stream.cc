@@ -68,10 +68,12 @@ HostError SimStream::finish_connect() {
   return why == HostError::none ? HostError::reset : why;
 }
 
-// --- from the guest ----------------------------------------------------------------------------------------------
+// --- from the guest
+// ----------------------------------------------------------------------------------------------
 
 host::IoResult SimStream::send(std::span<const Bytes> pieces) {
-  if (shut_down_) world_.violation("send-after-shutdown", "send() on a socket whose sending side was shut down");
+  if (shut_down_)
+    world_.violation("send-after-shutdown", "send() on a socket whose sending side was shut down");
   if (state_ == State::connecting) {
     want_space_ = true;
     return {0, HostError::would_block};
@@ -155,7 +157,8 @@ void SimStream::shutdown_send() {
   wake_reader();
 }
 
-// --- to the guest ------------------------------------------------------------------------------------------------
+// --- to the guest
+// ------------------------------------------------------------------------------------------------
 
 void SimStream::wake_sender() {
   if (sending_ || fin_arrived_ || state_ != State::open || closed_) return;
@@ -170,7 +173,8 @@ void SimStream::send_some() {
   sending_ = false;
   if (state_ != State::open || closed_) return;
   const std::uint64_t chunk = plan_.send_chunk == 0 ? kPromptBurst : plan_.send_chunk;
-  const std::uint64_t room = plan_.receive_capacity - std::min<std::uint64_t>(available(), plan_.receive_capacity);
+  const std::uint64_t room =
+      plan_.receive_capacity - std::min<std::uint64_t>(available(), plan_.receive_capacity);
   const std::uint64_t count = std::min({chunk, room, plan_.send_bytes - arrived_});
   arrived_ += count;
   if (may_send_fin() && plan_.close != PeerClose::reset) fin_arrived_ = true;
@@ -202,10 +206,13 @@ host::IoResult SimStream::receive(MutBytes into) {
   return {0, HostError::would_block};
 }
 
-// --- the end -----------------------------------------------------------------------------------------------------
+// --- the end
+// -----------------------------------------------------------------------------------------------------
 
 void SimStream::maybe_reset() {
-  if (plan_.close != PeerClose::reset || state_ != State::open || closed_ || accepted_ + handed_ < plan_.close_at) return;
+  if (plan_.close != PeerClose::reset || state_ != State::open || closed_ ||
+      accepted_ + handed_ < plan_.close_at)
+    return;
   if (ledger_ != nullptr) ledger_->peer_reset = true;
   // Not from within the stack's own call: a reset comes from outside.
   world_.after(kPrompt, [this] {

@@ -1,6 +1,7 @@
-// One stream socket of the simulated host, together with the server at its other end. Its readiness is that of an
-// edge-triggered epoll on Linux: an edge when data or the end of them comes, when a full send buffer has drained to two
-// thirds, when a connection stands or fails; what an event reports is the state at the time when it is collected.
+// One stream socket of the simulated host, together with the server at its other end. Its readiness is that
+// of an edge-triggered epoll on Linux: an edge when data or the end of them comes, when a full send buffer
+// has drained to two thirds, when a connection stands or fails; what an event reports is the state at the
+// time when it is collected.
 #pragma once
 
 #include <functional>
@@ -13,15 +14,16 @@ namespace sf::sim {
 
 class SimStream {
  public:
-  // `ledger` is null for a connection that nothing is known about: its server takes whatever comes, sends nothing
-  // and closes when the other side does. `on_edge` makes the host report the socket's state.
+  // `ledger` is null for a connection that nothing is known about: its server takes whatever comes, sends
+  // nothing and closes when the other side does. `on_edge` makes the host report the socket's state.
   SimStream(World& world, const PeerPlan& plan, Ledger* ledger, std::function<void()> on_edge);
   SimStream(const SimStream&) = delete;
   SimStream& operator=(const SimStream&) = delete;
 
   void start();
 
-  // --- the socket's side -----------------------------------------------------------------------------------------
+  // --- the socket's side
+  // -----------------------------------------------------------------------------------------
   [[nodiscard]] host::HostError finish_connect();
   [[nodiscard]] host::IoResult send(std::span<const Bytes> pieces);
   [[nodiscard]] host::IoResult receive(MutBytes into);
@@ -64,7 +66,7 @@ class SimStream {
   std::uint64_t accepted_ = 0;
   std::uint64_t consumed_ = 0;
   bool saw_fin_ = false;
-  bool reading_ = false;  // the server's next read is on its way
+  bool reading_ = false;       // the server's next read is on its way
   std::uint64_t arrived_ = 0;  // from the server, in the receive buffer or already handed over
   std::uint64_t handed_ = 0;
   bool fin_arrived_ = false;

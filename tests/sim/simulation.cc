@@ -77,15 +77,17 @@ class Simulation {
   }
 
  private:
-  // The next thing that happens, in the world or in the stack. False where nothing is to come, or not before `limit`.
+  // The next thing that happens, in the world or in the stack. False where nothing is to come, or not before
+  // `limit`.
   bool step(Time limit) {
     const Time event = world_.next_event();
     Time turn = kNever;
     if (link_.has_edge() || host_.has_events()) turn = std::max(world_.now(), busy_until_);
-    if (deadline_ != kNever) turn = std::min(turn, std::max({deadline_ + lateness_, world_.now(), busy_until_}));
+    if (deadline_ != kNever)
+      turn = std::min(turn, std::max({deadline_ + lateness_, world_.now(), busy_until_}));
     const Time next = std::min(event, turn);
-    if (next == kNever || next > limit || (event == kNever && !link_.has_edge() && !host_.has_events() &&
-                                           stack_.flows() == 0 && at_rest())) {
+    if (next == kNever || next > limit ||
+        (event == kNever && !link_.has_edge() && !host_.has_events() && stack_.flows() == 0 && at_rest())) {
       return false;
     }
     world_.advance(next);
@@ -112,8 +114,10 @@ class Simulation {
                      .active = link_.activity() + host_.activity() != before,
                      .deadline = deadline_});
     const bool alive = reactor_->alive();
-    if (!alive && !gone_) world_.violation("alive", "the reactor says that it is done although its link stands");
-    if (alive && gone_ && readable) world_.violation("alive", "the reactor has not noticed that its link is gone");
+    if (!alive && !gone_)
+      world_.violation("alive", "the reactor says that it is done although its link stands");
+    if (alive && gone_ && readable)
+      world_.violation("alive", "the reactor has not noticed that its link is gone");
     // Events gather while a turn runs, and a machine wakes late rather than early.
     busy_until_ = now + world_.random().duration(1us, 30us);
     lateness_ = world_.random().chance(0.3) ? world_.random().duration(0us, 1ms) : Duration{0};
@@ -145,7 +149,8 @@ class Simulation {
 std::string Result::report() const {
   std::string text;
   for (const Violation& violation : violations) {
-    text += fmt::format("  {:.6f} {}: {}\n", std::chrono::duration<double>(violation.at.time_since_epoch()).count(),
+    text += fmt::format("  {:.6f} {}: {}\n",
+                        std::chrono::duration<double>(violation.at.time_since_epoch()).count(),
                         violation.rule, violation.message);
   }
   return text;

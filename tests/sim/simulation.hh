@@ -1,4 +1,5 @@
-// One run: a plan carried out against a stack, with every rule looked at after every step and once more at the end.
+// One run: a plan carried out against a stack, with every rule looked at after every step and once more at
+// the end.
 #pragma once
 
 #include <functional>
@@ -17,15 +18,15 @@ namespace sf::sim {
 // The stack under test, as an event loop and a leak check see it.
 struct Stack {
   std::unique_ptr<host::Reactor> reactor;
-  std::function<std::size_t()> flows;         // that it has open
+  std::function<std::size_t()> flows;          // that it has open
   std::function<std::size_t()> memory_in_use;  // payload memory of any unit; 0 at rest
 };
 using StackFactory = std::function<Stack(link::Link& link, host::Host& host, const Plan& plan)>;
 // The program's own: engine::Shard.
 [[nodiscard]] Stack make_shard(link::Link& link, host::Host& host, const Plan& plan);
 
-// Stands between the stack and the world to plant a bug; each is optional and gives what the stack, or the event loop,
-// then speaks to.
+// Stands between the stack and the world to plant a bug; each is optional and gives what the stack, or the
+// event loop, then speaks to.
 struct Sabotage {
   std::function<std::unique_ptr<link::Link>(World& world, link::Link& real)> link;
   std::function<std::unique_ptr<host::Host>(World& world, host::Host& real)> host;
@@ -46,6 +47,7 @@ struct Result {
 };
 
 // `trace` may be null.
-[[nodiscard]] Result run(const Plan& plan, const StackFactory& factory, Trace* trace, const Sabotage& sabotage = {});
+[[nodiscard]] Result run(const Plan& plan, const StackFactory& factory, Trace* trace,
+                         const Sabotage& sabotage = {});
 
 }  // namespace sf::sim

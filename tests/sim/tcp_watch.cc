@@ -8,11 +8,14 @@ namespace sf::sim {
 namespace {
 
 // RFC 9293 section 3.7.1: what to assume where the SYN had no MSS option.
-constexpr std::uint32_t default_mss(bool v4) { return v4 ? 536 : 1220; }
+constexpr std::uint32_t default_mss(bool v4) {
+  return v4 ? 536 : 1220;
+}
 
 }  // namespace
 
-// --- what reached the stack --------------------------------------------------------------------------------------
+// --- what reached the stack
+// --------------------------------------------------------------------------------------
 
 void TcpWatch::begin(const wire::TcpSegment& syn) {
   // The same SYN once more: which of the two is echoed is of no matter.
@@ -36,12 +39,27 @@ void TcpWatch::begin(const wire::TcpSegment& syn) {
 }
 
 void TcpWatch::on_received(const wire::TcpSegment& segment) {
-  if (segment.flags.rst) ledger_.reset_reached_stack = true;
+  // Only the exact number makes a reset one (RFC 5961 section 3.2); before the connection stands, any that is
+  // near does.
+  if (segment.flags.rst) {
+    const std::uint64_t at = offset_of(segment.sequence, guest_isn_, contiguous_);
+    if (at == contiguous_ || !ledger_.handshake_reached_stack) ledger_.reset_reached_stack = true;
+  }
   const bool repeated = begun_ && segment.sequence == guest_isn_;
   if (segment.flags.syn && !segment.flags.ack && (!answered_ || repeated)) begin(segment);
   if (!begun_ || segment.flags.syn || segment.flags.rst || !segment.flags.ack) return;
+  if (forged(segment)) {
+    // Its timestamp may count all the same: RFC 7323 section 4.3 looks at the sequence number alone.
+    if (segment.options.timestamps) echoable_.insert(segment.options.timestamps->value);
+    return;
+  }
   if (answered_) learn_ack(segment);
   learn_data(segment);
+}
+
+// An ACK of what was never sent comes from somebody else, and so does what is with it (RFC 5961 section 5.2).
+bool TcpWatch::forged(const wire::TcpSegment& segment) const {
+  return answered_ && offset_of(segment.acknowledgment, stack_isn_, guest_ack_) > highest_;
 }
 
 void TcpWatch::learn_ack(const wire::TcpSegment& segment) {
@@ -83,7 +101,8 @@ void TcpWatch::learn_data(const wire::TcpSegment& segment) {
   ledger_.fin_reached_stack = ledger_.fin_reached_stack || (guest_fin_ && contiguous_ > *guest_fin_);
 }
 
-// --- what the stack sent -----------------------------------------------------------------------------------------
+// --- what the stack sent
+// -----------------------------------------------------------------------------------------
 
 void TcpWatch::on_sent(const wire::TcpSegment& segment, const wire::Offload& offload, bool taken) {
   if (segment.flags.rst) return check_reset(segment);
@@ -93,6 +112,10 @@ void TcpWatch::on_sent(const wire::TcpSegment& segment, const wire::Offload& off
   } else if (!answered_) {
     return broken("unasked", "a segment before the SYN-ACK");
   }
+  // Refused frames count as well: an ACK of what they carried cannot come, and whether it could is not worth
+  // a rule.
+  const std::uint64_t end = offset_of(segment.sequence, stack_isn_, guest_ack_) + segment.length();
+  highest_ = std::max(highest_, end);
   if (ghost_) return;
   if (!segment.flags.ack) return broken("ack-missing", "a segment without ACK");
   check_ack(segment);
@@ -107,7 +130,8 @@ void TcpWatch::on_sent(const wire::TcpSegment& segment, const wire::Offload& off
 void TcpWatch::check_syn_ack(const wire::TcpSegment& segment) {
   if (!segment.flags.ack) return broken("syn-without-ack", "a bare SYN towards the guest");
   if (answered_ && segment.sequence == stack_isn_) return;
-  if (!ledger_.connected && ledger_.ghosts == 0) broken("syn-ack-early", "SYN-ACK before the host connection was known to stand");
+  if (!ledger_.connected && ledger_.ghosts == 0)
+    broken("syn-ack-early", "SYN-ACK before the host connection was known to stand");
   if (answered_) {
     if (ledger_.connects == connects_seen_) {
       return broken("syn-ack-changed", "a second initial sequence number on one host connection");
@@ -117,7 +141,7 @@ void TcpWatch::check_syn_ack(const wire::TcpSegment& segment) {
     arrived_.clear();
     arrived_.add(0, 1);
     contiguous_ = in_order_ = 1;
-    last_ack_ = adv_edge_ = must_ack_ = guest_ack_ = 0;
+    last_ack_ = adv_edge_ = must_ack_ = guest_ack_ = highest_ = 0;
     last_echo_.reset();
     stack_fin_.reset();
   }
@@ -125,21 +149,25 @@ void TcpWatch::check_syn_ack(const wire::TcpSegment& segment) {
   connects_seen_ = ledger_.connects;
   stack_isn_ = segment.sequence;
   agreed_ = segment.options;
-  if (agreed_.window_scale && !offered_.window_scale) broken("syn-ack-options", "window scale was not offered");
+  if (agreed_.window_scale && !offered_.window_scale)
+    broken("syn-ack-options", "window scale was not offered");
   if (agreed_.timestamps && !offered_.timestamps) broken("syn-ack-options", "timestamps were not offered");
   if (agreed_.sack_permitted && !offered_.sack_permitted) broken("syn-ack-options", "SACK was not offered");
   if (agreed_.window_scale.value_or(0) > 14) broken("syn-ack-options", "window scale above 14");
   if (!agreed_.mss) broken("syn-ack-options", "no MSS");
   const std::uint32_t headers = ledger_.plan.guest.address.is_v4() ? 40 : 60;
-  if (agreed_.mss.value_or(0) + headers > mtu_) broken("syn-ack-options", "MSS {} above the MTU", *agreed_.mss);
+  if (agreed_.mss.value_or(0) + headers > mtu_)
+    broken("syn-ack-options", "MSS {} above the MTU", *agreed_.mss);
   if (!segment.payload.empty()) broken("syn-ack-options", "data on a SYN-ACK");
 }
 
 void TcpWatch::check_reset(const wire::TcpSegment& /*segment*/) {
   const FlowPlan& plan = ledger_.plan;
   // Whoever waits to be answered may be turned away in a flood; its last ACK may be on its way by then.
-  const bool asked_for = !plan.clean() || ledger_.stack_sent_reset || ledger_.connect_failed || ledger_.reset_reached_stack;
-  const bool over = ledger_.outcome != GuestOutcome::pending || (ledger_.guest_saw_fin && ledger_.fin_reached_stack);
+  const bool asked_for =
+      !plan.clean() || ledger_.stack_sent_reset || ledger_.connect_failed || ledger_.reset_reached_stack;
+  const bool over =
+      ledger_.outcome != GuestOutcome::pending || (ledger_.guest_saw_fin && ledger_.fin_reached_stack);
   if (!asked_for && !over && !ghost_ && ledger_.handshake_reached_stack) {
     broken("unexpected-reset", "RST although nobody failed: {} of {} bytes from the guest, {} of {} to it",
            ledger_.accepted, plan.from.send_bytes, ledger_.acked_to_stack, plan.peer.send_bytes);
@@ -207,7 +235,8 @@ void TcpWatch::check_data(const wire::TcpSegment& segment, const wire::Offload& 
   if (piece > 0 && piece + segment.options.size() > mss) {
     broken("mss", "{} bytes of data and {} of options with an MSS of {}", piece, segment.options.size(), mss);
   }
-  // A probe of a closed window may carry one byte (RFC 9293 section 3.8.6.1); so may a keep-alive, of any value.
+  // A probe of a closed window may carry one byte (RFC 9293 section 3.8.6.1); so may a keep-alive, of any
+  // value.
   const bool probe = segment.payload.size() == 1 && from == guest_edge_ && guest_ack_ == guest_edge_;
   const bool keep_alive = segment.payload.size() == 1 && from + 1 == std::max<std::uint64_t>(guest_ack_, 1);
   if (keep_alive) return;

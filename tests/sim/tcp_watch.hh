@@ -1,6 +1,6 @@
-// The rules of TCP at the stack's door towards the guest, for one connection. It sees what reached the stack and what
-// the stack sent, in the very order of both, and so it may be stricter than any peer could be: an ACK must be of what has
-// arrived, a window's right edge is the one that the stack was told, and so on.
+// The rules of TCP at the stack's door towards the guest, for one connection. It sees what reached the stack
+// and what the stack sent, in the very order of both, and so it may be stricter than any peer could be: an
+// ACK must be of what has arrived, a window's right edge is the one that the stack was told, and so on.
 //
 // Sequence numbers are held as offsets from the initial one: 0 is the SYN, 1 the first byte.
 #pragma once
@@ -30,6 +30,7 @@ class TcpWatch {
 
  private:
   void begin(const wire::TcpSegment& syn);
+  [[nodiscard]] bool forged(const wire::TcpSegment& segment) const;
   void learn_data(const wire::TcpSegment& segment);
   void learn_ack(const wire::TcpSegment& segment);
   void check_syn_ack(const wire::TcpSegment& segment);
@@ -55,24 +56,25 @@ class TcpWatch {
   bool begun_ = false;
   std::uint32_t guest_isn_ = 0;
   wire::TcpOptions offered_;
-  IntervalSet arrived_;            // sequence offsets of the guest's
-  std::uint64_t contiguous_ = 0;   // all below has arrived
-  std::uint64_t in_order_ = 0;     // the same, counting nothing that arrived early: what no stack may lose
+  IntervalSet arrived_;           // sequence offsets of the guest's
+  std::uint64_t contiguous_ = 0;  // all below has arrived
+  std::uint64_t in_order_ = 0;    // the same, counting nothing that arrived early: what no stack may lose
   std::optional<std::uint64_t> guest_fin_;
   std::set<std::uint32_t> echoable_;  // timestamps of segments that could be echoed (RFC 7323 section 4.3)
-  std::uint64_t guest_edge_ = 0;   // one past the last offset of the stack's that the guest's window allows
+  std::uint64_t guest_edge_ = 0;  // one past the last offset of the stack's that the guest's window allows
   std::uint64_t guest_ack_ = 0;
   std::uint64_t largest_window_ = 0;
   std::optional<std::uint32_t> newest_timestamp_;
 
   // What the stack sent.
-  bool answered_ = false;          // there was a SYN-ACK
-  bool ghost_ = false;             // a connection that an old SYN opened again; the guest knows nothing of it
+  bool answered_ = false;  // there was a SYN-ACK
+  bool ghost_ = false;     // a connection that an old SYN opened again; the guest knows nothing of it
   std::uint32_t stack_isn_ = 0;
   wire::TcpOptions agreed_;
   std::uint32_t connects_seen_ = 0;
   std::uint64_t last_ack_ = 0;
-  std::uint64_t adv_edge_ = 0;     // one past the last offset of the guest's that the stack's window allows
+  std::uint64_t highest_ = 0;   // one past the last offset that was sent
+  std::uint64_t adv_edge_ = 0;  // one past the last offset of the guest's that the stack's window allows
   std::uint64_t must_ack_ = 0;
   std::optional<std::uint32_t> last_echo_;
   std::optional<std::uint64_t> stack_fin_;

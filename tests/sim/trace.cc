@@ -16,7 +16,9 @@ namespace {
 // Enough for all headers and the start of the data: a run of one seed can carry megabytes.
 constexpr std::size_t kSnapLength = 192;
 
-double seconds(Time at) { return std::chrono::duration<double>(at.time_since_epoch()).count(); }
+double seconds(Time at) {
+  return std::chrono::duration<double>(at.time_since_epoch()).count();
+}
 
 std::string describe_tcp(const wire::TcpSegment& tcp) {
   std::string flags;
@@ -24,8 +26,8 @@ std::string describe_tcp(const wire::TcpSegment& tcp) {
   if (tcp.flags.fin) flags += 'F';
   if (tcp.flags.rst) flags += 'R';
   if (tcp.flags.ack) flags += '.';
-  std::string line = fmt::format("tcp {} seq {} ack {} win {} len {}", flags, tcp.sequence, tcp.acknowledgment,
-                                 tcp.window, tcp.payload.size());
+  std::string line = fmt::format("tcp {} seq {} ack {} win {} len {}", flags, tcp.sequence,
+                                 tcp.acknowledgment, tcp.window, tcp.payload.size());
   const wire::TcpOptions& options = tcp.options;
   if (options.mss) line += fmt::format(" mss {}", *options.mss);
   if (options.window_scale) line += fmt::format(" wscale {}", *options.window_scale);

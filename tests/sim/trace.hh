@@ -1,4 +1,5 @@
-// What happened in a run: frames for a capture file, and lines for people. Only made for a seed that is looked at.
+// What happened in a run: frames for a capture file, and lines for people. Only made for a seed that is
+// looked at.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,8 @@ class Trace {
   void frame(Time at, Direction direction, Bytes frame, const wire::Offload& offload, const char* fate);
   void note(Time at, const std::string& line);
 
-  // Frames as a pcap file with times in nanoseconds, lines as text beside it ("<stem>.pcap", "<stem>.txt"). False where
-  // a file could not be written.
+  // Frames as a pcap file with times in nanoseconds, lines as text beside it ("<stem>.pcap", "<stem>.txt").
+  // False where a file could not be written.
   [[nodiscard]] bool write(const std::string& stem) const;
 
  private:

@@ -19,14 +19,16 @@ void TurnChecks::on_turn(const Turn& turn) {
                      std::chrono::duration_cast<std::chrono::microseconds>(now - turn.deadline).count());
   }
   idle_ = at_once && !turn.events && !turn.active ? idle_ + 1 : 0;
-  if (idle_ > kMostIdleTurns) world_.violation("busy-loop", "{} turns at once in which nothing was done", idle_);
+  if (idle_ > kMostIdleTurns)
+    world_.violation("busy-loop", "{} turns at once in which nothing was done", idle_);
   without_pause_ = at_once ? without_pause_ + 1 : 0;
   if (without_pause_ > kMostTurnsWithoutPause) {
     world_.violation("busy-loop", "{} turns that each asked for the next at once", without_pause_);
   }
   // Who waits for memory has to look again from time to time.
   vain_ = turn.events || turn.active || scarce_memory_ ? 0 : vain_ + 1;
-  if (vain_ > kMostVainWakeUps) world_.violation("wake-ups", "{} wake-ups in a row in which nothing was done", vain_);
+  if (vain_ > kMostVainWakeUps)
+    world_.violation("wake-ups", "{} wake-ups in a row in which nothing was done", vain_);
 }
 
 }  // namespace sf::sim

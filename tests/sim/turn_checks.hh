@@ -1,4 +1,5 @@
-// Rules for each turn of the event loop: deadlines lie ahead, and nobody is woken for nothing again and again.
+// Rules for each turn of the event loop: deadlines lie ahead, and nobody is woken for nothing again and
+// again.
 #pragma once
 
 #include "sim/plan.hh"

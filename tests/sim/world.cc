@@ -25,6 +25,8 @@ void World::note_violation(const char* rule, std::string message) {
   if (violations_.size() < kMaxViolations) violations_.push_back({rule, std::move(message), now_});
 }
 
-void World::note_line(const std::string& line) { trace_->note(now_, line); }
+void World::note_line(const std::string& line) {
+  trace_->note(now_, line);
+}
 
 }  // namespace sf::sim

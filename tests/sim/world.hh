@@ -36,9 +36,7 @@ class World {
   [[nodiscard]] Random& random() { return random_; }
   [[nodiscard]] Trace* trace() { return trace_; }
 
-  void at(Time when, Action action) {
-    queue_.push(Event{std::max(when, now_), next_++, std::move(action)});
-  }
+  void at(Time when, Action action) { queue_.push(Event{std::max(when, now_), next_++, std::move(action)}); }
   void after(Duration delay, Action action) { at(now_ + delay, std::move(action)); }
 
   // kNever where nothing is to come.
