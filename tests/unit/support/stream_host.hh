@@ -1,0 +1,115 @@
+// A host of streams that a test scripts: which connects succeed, what a socket takes, what it has to say; and what was
+// asked of it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <vector>
+
+#include "host/host.hh"
+
+namespace sf::host {
+
+class StreamHost final : public Host {
+ public:
+  static constexpr std::size_t kAll = 1U << 30;
+
+  struct Socket {
+    Endpoint to;
+    Token token = 0;
+    HostError connected = HostError::in_progress;  // what finish_connect() says
+    std::size_t takes = kAll;                      // bytes that the send buffer still has room for
+    HostError send_error = HostError::none;
+    std::deque<std::uint8_t> incoming;  // what the far end has sent
+    bool ended = false;                 // and its FIN after that
+    HostError receive_error = HostError::none;  // after what has come
+
+    std::vector<std::uint8_t> taken;  // from the guest
+    int sends = 0;
+    int receives = 0;
+    bool shut = false;
+    bool closed = false;
+    bool aborted = false;
+    [[nodiscard]] bool open() const { return !closed && !aborted; }
+  };
+
+  tl::expected<SocketId, HostError> connect_stream(const Endpoint& to, Token token) override {
+    ++connects;
+    if (connect_error != HostError::none) return tl::unexpected(connect_error);
+    sockets.push_back({});
+    sockets.back().to = to;
+    sockets.back().token = token;
+    return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
+  }
+  HostError finish_connect(SocketId id) override { return socket(id).connected; }
+  IoResult send(SocketId id, std::span<const Bytes> pieces) override {
+    Socket& s = socket(id);
+    ++s.sends;
+    EXPECT_EQ(s.connected, HostError::none);
+    EXPECT_FALSE(s.shut) << "sent after shutdown_send()";
+    if (s.send_error != HostError::none) return {0, s.send_error};
+    IoResult result;
+    for (const Bytes piece : pieces) {
+      const Bytes part = take(piece, s.takes);
+      s.taken.insert(s.taken.end(), part.begin(), part.end());
+      s.takes -= part.size();
+      result.bytes += part.size();
+      if (part.size() < piece.size()) break;
+    }
+    if (result.bytes == 0) result.error = HostError::would_block;
+    return result;
+  }
+  IoResult receive(SocketId id, MutBytes into) override {
+    Socket& s = socket(id);
+    ++s.receives;
+    EXPECT_FALSE(into.empty()) << "an empty read looks like the end";
+    const std::size_t count = std::min(into.size(), s.incoming.size());
+    if (count > 0) {
+      std::copy_n(s.incoming.begin(), count, into.begin());
+      s.incoming.erase(s.incoming.begin(), s.incoming.begin() + static_cast<std::ptrdiff_t>(count));
+      return {count, HostError::none};
+    }
+    if (s.receive_error != HostError::none) return {0, s.receive_error};
+    return {0, s.ended ? HostError::none : HostError::would_block};
+  }
+  void shutdown_send(SocketId id) override {
+    EXPECT_FALSE(socket(id).shut) << "twice";
+    socket(id).shut = true;
+  }
+  void abort(SocketId id) override { socket(id).aborted = true; }
+  void close(SocketId id) override { socket(id).closed = true; }
+  const Resolvers& resolvers(Time) override { return configured; }
+
+  // Datagrams are others' business.
+  tl::expected<SocketId, HostError> open_datagram(DatagramKind, bool, Token) override {
+    return tl::unexpected(HostError::denied);
+  }
+  HostError send_datagram(SocketId, const Endpoint&, Bytes, const DatagramOptions&) override {
+    return HostError::other;
+  }
+  std::span<const ReceivedDatagram> receive_datagrams(SocketId) override { return {}; }
+  bool receive_error(SocketId, DatagramError&) override { return false; }
+
+  // The only socket that is open, for tests that have one.
+  Socket& current() { return sockets.back(); }
+  [[nodiscard]] std::size_t open_sockets() const {
+    std::size_t count = 0;
+    for (const Socket& s : sockets) count += s.open() ? 1U : 0U;
+    return count;
+  }
+
+  std::deque<Socket> sockets;
+  HostError connect_error = HostError::none;  // known at once
+  int connects = 0;
+  Resolvers configured;
+
+ private:
+  Socket& socket(SocketId id) {
+    Socket& s = sockets.at(static_cast<std::size_t>(id));
+    EXPECT_TRUE(s.open()) << "used after it was closed";
+    return s;
+  }
+};
+
+}  // namespace sf::host

@@ -1,0 +1,293 @@
+// Translator: how a flow begins, or does not.
+#include "unit/tcp/translator_fixture.hh"
+#include "wire/icmp.hh"
+
+namespace sf::tcp {
+namespace {
+
+using host::HostError;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class TranslatorConnect : public TranslatorTest {
+ protected:
+  // The last frame as an ICMP error about the guest's SYN.
+  void expect_error_about_syn(wire::IcmpError expected) const {
+    ASSERT_EQ(frames(), 1U);
+    const auto packet = wire::parse_ip(base::drop(link_.sent[0].bytes, wire::kEthernetHeaderSize));
+    ASSERT_TRUE(packet);
+    EXPECT_EQ(packet->source, network_.gateway4);
+    const auto message = wire::IcmpMessage::parse(packet->payload);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(wire::icmp_error_from(message->type, message->code, true), expected);
+    const auto quoted = wire::parse_quoted_ip(message->body);
+    ASSERT_TRUE(quoted);
+    EXPECT_EQ(quoted->source, guest_.address);
+    EXPECT_EQ(quoted->destination, remote_.address);
+    ASSERT_GE(quoted->payload.size(), 8U);
+    EXPECT_EQ(load_be16(quoted->payload.data()), guest_.port);
+    EXPECT_EQ(load_be16(quoted->payload.data() + 2), remote_.port);
+    EXPECT_EQ(load_be32(quoted->payload.data() + 4), kIrs);
+  }
+  void expect_refused() const {
+    ASSERT_EQ(frames(), 1U);
+    EXPECT_TRUE(hear(0).flags.rst && hear(0).flags.ack);
+    EXPECT_EQ(hear(0).ack, 0U);
+  }
+};
+
+TEST_F(TranslatorConnect, TheSynAckComesWhenTheHostHasConnected) {
+  connect();
+  turn();
+  EXPECT_EQ(socket().to, remote_);
+  EXPECT_EQ(socket().token, 4711U);
+  EXPECT_EQ(frames(), 0U);
+  event({});
+  turn();
+  EXPECT_EQ(frames(), 0U) << "an event, but the outcome is not known";
+  connected();
+  turn();
+  ASSERT_EQ(frames(), 1U);
+  EXPECT_TRUE(hear(0).flags.syn && hear(0).flags.ack);
+  EXPECT_EQ(hear(0).ack, 0U);
+}
+
+TEST_F(TranslatorConnect, ARefusedOneIsReset) {
+  connect();
+  socket().connected = HostError::refused;
+  event({.writable = true, .error = true, .hang_up = true});
+  expect_refused();
+  EXPECT_TRUE(finished());
+  EXPECT_EQ(host_.open_sockets(), 0U);
+  EXPECT_EQ(translator_.counters().refused, 1U);
+}
+
+TEST_F(TranslatorConnect, AnUnreachableHostIsAnIcmpError) {
+  connect();
+  socket().connected = HostError::host_unreachable;
+  event({.error = true});
+  expect_error_about_syn(wire::IcmpError::host_unreachable);
+  EXPECT_TRUE(finished());
+  EXPECT_EQ(host_.open_sockets(), 0U);
+}
+
+TEST_F(TranslatorConnect, OneThatTimedOutAsWell) {
+  connect();
+  socket().connected = HostError::timed_out;
+  event({.error = true});
+  expect_error_about_syn(wire::IcmpError::host_unreachable);
+}
+
+TEST_F(TranslatorConnect, NoRouteIsKnownAtOnce) {
+  host_.connect_error = HostError::net_unreachable;
+  connect();
+  expect_error_about_syn(wire::IcmpError::net_unreachable);
+  EXPECT_TRUE(finished());
+}
+
+TEST_F(TranslatorConnect, AFirewallIsNamed) {
+  host_.connect_error = HostError::prohibited;
+  connect();
+  expect_error_about_syn(wire::IcmpError::admin_prohibited);
+}
+
+TEST_F(TranslatorConnect, WithoutDescriptorsItIsRefusedAndSaidOnce) {
+  host_.connect_error = HostError::no_descriptors;
+  for (int i = 0; i < 3; ++i) {
+    link_.sent.clear();
+    connect();
+    expect_refused();
+  }
+  ASSERT_EQ(messages_.size(), 1U);
+  EXPECT_THAT(messages_[0], HasSubstr("198.51.100.7:80"));
+  EXPECT_THAT(messages_[0], HasSubstr("ulimit -n"));
+}
+
+TEST_F(TranslatorConnect, TheGuestMayGiveUpMeanwhile) {
+  connect();
+  guest({.rst = true});
+  EXPECT_TRUE(finished());
+  EXPECT_TRUE(socket().aborted);
+  EXPECT_EQ(frames(), 0U);
+  EXPECT_EQ(translator_.counters().resets_from_guest, 1U);
+}
+
+TEST_F(TranslatorConnect, AGuestThatNeverAnswersIsGivenUp) {
+  connect();
+  connected();
+  turn();
+  for (int i = 0; i < 20 && !finished(); ++i) pass(Translator::deadline(flow()) - now_);
+  EXPECT_TRUE(finished());
+  EXPECT_TRUE(socket().aborted);
+  EXPECT_TRUE(heard_reset());
+  EXPECT_EQ(translator_.counters().given_up, 1U);
+}
+
+TEST_F(TranslatorConnect, AHostThatResetsBeforeTheGuestHasAnswered) {
+  connect();
+  connected();
+  turn();
+  learn_iss();
+  socket().receive_error = HostError::reset;
+  event({.readable = true, .error = true, .hang_up = true});
+  turn();
+  EXPECT_FALSE(finished());
+  guest({.window = 100});
+  turn();
+  EXPECT_TRUE(finished());
+  EXPECT_TRUE(heard_reset());
+}
+
+TEST_F(TranslatorConnect, WhatTheHostSaysFirstWaitsForTheHandshake) {
+  connect();
+  connected();
+  far_end(100);
+  turn();
+  ASSERT_EQ(frames(), 1U);
+  learn_iss();
+  link_.sent.clear();
+  guest({.window = 100});
+  turn();
+  EXPECT_EQ(heard_bytes(), pattern(100));
+}
+
+// RFC 6528: other connections have other numbers, and the same one has a later one later.
+TEST_F(TranslatorConnect, SequenceNumbersAreThoseOfTheConnection) {
+  const auto first_sequence = [this](const Endpoint& guest, const Endpoint& remote, Time now) {
+    Connection connection = translator_.accept(guest, remote, syn_, now);
+    connection.host_connected(now);
+    return connection.next(0, 1000, now)->header.sequence;
+  };
+  const std::uint32_t one = first_sequence(guest_, remote_, now_);
+  EXPECT_EQ(first_sequence(guest_, remote_, now_), one);
+  EXPECT_EQ(first_sequence(guest_, remote_, now_ + 4us), one + 1);
+  EXPECT_EQ(first_sequence(guest_, remote_, now_ + 1s), one + 250'000);
+  Endpoint other = guest_;
+  ++other.port;
+  EXPECT_NE(first_sequence(other, remote_, now_), one);
+  other = remote_;
+  ++other.port;
+  EXPECT_NE(first_sequence(guest_, other, now_), one);
+}
+
+TEST_F(TranslatorConnect, OurMssIsWhatTheMtuLeaves) {
+  network_.mtu = 1280;
+  connect();
+  EXPECT_EQ(flow().connection.segment_size(), 1240U);
+}
+
+// --- to the name servers
+
+class TranslatorDns : public TranslatorConnect {
+ protected:
+  TranslatorDns() {
+    host_.configured.servers = {{Address::v4(192, 0, 2, 1), 53}, {Address::v4(192, 0, 2, 2), 53}};
+  }
+};
+
+TEST_F(TranslatorDns, TheFirstServer) {
+  connect(true);
+  EXPECT_EQ(socket().to, host_.configured.servers[0]);
+  connected();
+  turn();
+  EXPECT_TRUE(hear(0).flags.syn);
+  EXPECT_NE(Translator::deadline(flow()), now_ + Translator::kDnsConnectTimeout);
+}
+
+TEST_F(TranslatorDns, TheNextOneWhereTheFirstRefuses) {
+  connect(true);
+  socket().connected = HostError::refused;
+  event({.error = true});
+  EXPECT_EQ(host_.open_sockets(), 1U);
+  EXPECT_EQ(socket().to, host_.configured.servers[1]);
+  EXPECT_EQ(frames(), 0U);
+  connected();
+  turn();
+  EXPECT_TRUE(hear(0).flags.syn);
+}
+
+TEST_F(TranslatorDns, TheNextOneWhereTheFirstIsSilent) {
+  connect(true);
+  EXPECT_EQ(Translator::deadline(flow()), now_ + Translator::kDnsConnectTimeout);
+  pass(Translator::kDnsConnectTimeout);
+  EXPECT_EQ(socket().to, host_.configured.servers[1]);
+  EXPECT_EQ(host_.open_sockets(), 1U);
+  EXPECT_EQ(Translator::deadline(flow()), now_ + Translator::kDnsConnectTimeout);
+  pass(Translator::kDnsConnectTimeout);
+  EXPECT_TRUE(finished());
+  EXPECT_EQ(host_.open_sockets(), 0U);
+  expect_error_about_syn(wire::IcmpError::host_unreachable);
+}
+
+TEST_F(TranslatorDns, ALateEventOfTheFirstIsNotTheSeconds) {
+  connect(true);
+  pass(Translator::kDnsConnectTimeout);
+  event({.writable = true, .error = true});
+  EXPECT_FALSE(finished());
+  EXPECT_EQ(host_.connects, 2);
+}
+
+TEST_F(TranslatorDns, AllRefuse) {
+  connect(true);
+  for (int i = 0; i < 2; ++i) {
+    socket().connected = HostError::refused;
+    event({.error = true});
+  }
+  expect_refused();
+  EXPECT_TRUE(finished());
+}
+
+TEST_F(TranslatorDns, NoneCanBeReachedAtAll) {
+  host_.connect_error = HostError::net_unreachable;
+  connect(true);
+  EXPECT_EQ(host_.connects, 2);
+  expect_error_about_syn(wire::IcmpError::net_unreachable);
+}
+
+TEST_F(TranslatorDns, NoServersNoConnection) {
+  host_.configured.servers.clear();
+  connect(true);
+  EXPECT_EQ(host_.connects, 0);
+  expect_refused();
+}
+
+TEST_F(TranslatorDns, TheListMayGetShorterMeanwhile) {
+  connect(true);
+  host_.configured.servers.clear();
+  pass(Translator::kDnsConnectTimeout);
+  EXPECT_TRUE(finished());
+  EXPECT_EQ(host_.open_sockets(), 0U);
+}
+
+// --- segments of no flow
+
+TEST_F(TranslatorConnect, ASegmentOfNoFlowIsReset) {
+  wire::TcpSegment stray;
+  stray.source_port = guest_.port;
+  stray.destination_port = remote_.port;
+  stray.sequence = 1000;
+  stray.acknowledgment = 77;
+  stray.flags.ack = true;
+  translator_.refuse_segment(kGuestMac, guest_, remote_, stray);
+  ASSERT_EQ(frames(), 1U);
+  EXPECT_TRUE(hear(0).flags.rst);
+  EXPECT_FALSE(hear(0).flags.ack);
+  EXPECT_EQ(hear(0).at, 76U) << "its ACK";
+
+  link_.sent.clear();
+  stray.flags = {};
+  stray.flags.syn = true;
+  stray.flags.fin = true;
+  translator_.refuse_segment(kGuestMac, guest_, remote_, stray);
+  ASSERT_EQ(frames(), 1U);
+  EXPECT_TRUE(hear(0).flags.rst && hear(0).flags.ack);
+  EXPECT_EQ(hear(0).ack + kIrs + 1, 1002U);
+
+  link_.sent.clear();
+  stray.flags.rst = true;
+  translator_.refuse_segment(kGuestMac, guest_, remote_, stray);
+  EXPECT_EQ(frames(), 0U) << "never a RST for a RST";
+}
+
+}  // namespace
+}  // namespace sf::tcp
