@@ -54,7 +54,9 @@ def test_udhcpc(bare):
 
 
 def test_dhcpcd(bare, ranges):
-    """It changes to a user of its own, so it needs mapped ids."""
+    """It changes to a user of its own, whose group is nogroup: so it needs mapped ids up to 65534."""
+    if sum(int(line.split()[2]) for line in bare.out("cat /proc/self/gid_map").splitlines()) <= 65534:
+        pytest.skip("dhcpcd becomes group 65534; a lab without root has fewer ids to give")
     bare.run("mkdir -p /run/dhcpcd && mount -t tmpfs tmpfs /var/lib/dhcpcd 2>/dev/null; "
              "timeout 30 dhcpcd -4 -1 -t 20 -C resolv.conf tap0", timeout=45)
     check_network(bare)
