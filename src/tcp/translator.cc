@@ -143,7 +143,7 @@ bool Translator::read_from_host(Flow& flow, Time now) {
     if (result.bytes < into.size() && !flow.host_closing) flow.host_readable = false;
     return true;
   }
-  if (result.error == HostError::would_block) {
+  if (result.error == HostError::would_block && !flow.host_failed) {
     flow.host_readable = false;
     return false;
   }

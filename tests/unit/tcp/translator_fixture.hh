@@ -85,6 +85,8 @@ class TranslatorTest : public testing::Test {
     guest({.window = window_});
     turn();
     ASSERT_EQ(flow().connection.phase(), Connection::Phase::open);
+    event({.writable = true});  // the whole window is told
+    turn();
     link_.sent.clear();
   }
   void learn_iss() { iss_ = hear(0).at + iss_; }
