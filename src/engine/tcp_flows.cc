@@ -15,6 +15,10 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
   // anything was answered, a SYN with another number is a guest that has begun again.
   const bool syn = segment.flags.syn && !segment.flags.ack && !segment.flags.rst;
   const Seq seq{segment.sequence};
+  const bool over = connection.phase() == Connection::Phase::time_wait ||
+                    connection.phase() == Connection::Phase::closed;
+  // The host still has to take what the old one has left; the guest asks again.
+  if (syn && over && entry->flow.held > 0) return true;
   if (syn && ((connection.phase() == Connection::Phase::time_wait && seq > connection.receive().next()) ||
               (connection.phase() == Connection::Phase::connecting && seq != connection.irs()))) {
     translator_.forget(entry->flow);

@@ -25,6 +25,8 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
   const SegmentOutcome outcome = flow.connection.on_segment(segment, now);
   if (outcome.reset) {
     ++counters_.resets_from_guest;
+    // In TIME-WAIT both streams were whole: what the guest was told has arrived still goes to the host.
+    if (flow.held > 0 && flow.connection.guest_finished() && flow.connection.fin_acked()) return;
     end(flow, true);
     return;
   }
