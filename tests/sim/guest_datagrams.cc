@@ -46,6 +46,8 @@ void GuestDatagrams::send_next(std::size_t index, std::uint32_t count) {
   FrameBytes payload(size);
   mark_payload(payload, id);
   sent_.insert(id);
+  if (server.service == DatagramService::echo) ++expected_;
+  if (server.service == DatagramService::refuse) expects_errors_ = true;
   send_(plan.guest.address, server.at.address, kUdp, build_udp(plan.guest, server.at, payload));
   world_.after(plan.interval, [this, index, count] { send_next(index, count + 1); });
 }
@@ -83,6 +85,7 @@ void GuestDatagrams::ping(std::size_t index, std::uint32_t count) {
   const PingPlan& plan = plan_.pings[index];
   if (count == plan.count) return;
   --left_;
+  ++expected_;
   const bool v4 = plan.guest.is_v4();
   FrameBytes body(std::max<std::size_t>(plan.size, kMarkedHeader));
   mark_payload(body, (std::uint64_t{plan.id} << 16) | count);
@@ -123,7 +126,7 @@ void GuestDatagrams::query(std::uint32_t index) {
   header.questions = 1;
   header.emit(out);
   wire::DnsQuestion{fmt::format("name{}.example", index), 1, 1}.emit(out);
-  queries_.insert(header.id);
+  if (queries_.insert(header.id).second) ++expected_;
   send_(from.address, to.address, kUdp, build_udp(from, to, out.written()));
 }
 

@@ -31,6 +31,9 @@ class GuestDatagrams {
   [[nodiscard]] bool idle() const { return left_ == 0; }
   [[nodiscard]] std::uint64_t answers() const { return answers_; }
   [[nodiscard]] std::uint64_t errors() const { return errors_; }
+  // With nothing lost on the way.
+  [[nodiscard]] std::uint64_t expected_answers() const { return expected_; }
+  [[nodiscard]] bool expects_errors() const { return expects_errors_; }
 
  private:
   void send_next(std::size_t index, std::uint32_t count);
@@ -45,6 +48,8 @@ class GuestDatagrams {
   std::size_t left_ = 0;
   std::uint64_t answers_ = 0;
   std::uint64_t errors_ = 0;
+  std::uint64_t expected_ = 0;
+  bool expects_errors_ = false;
 };
 
 }  // namespace sf::sim

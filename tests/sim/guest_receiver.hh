@@ -37,7 +37,8 @@ class GuestReceiver {
   [[nodiscard]] std::uint64_t unread() const { return received() - consumed_; }
   [[nodiscard]] std::uint64_t received() const;
   [[nodiscard]] bool fin_received() const { return fin_ && next_ > *fin_; }
-  [[nodiscard]] bool has_gap() const { return !early_.empty(); }
+  // Forgets what came out of order.
+  void renege() { early_.clear(); }
   [[nodiscard]] std::uint64_t next() const { return next_; }
   [[nodiscard]] std::uint64_t edge() const { return edge_; }
   [[nodiscard]] std::uint32_t acknowledgment() const { return initial_ + static_cast<std::uint32_t>(next_); }

@@ -47,7 +47,7 @@ Duration GuestTcp::timeout() const {
 }
 
 bool GuestTcp::forgotten() const {
-  if (ledger_.outcome == GuestOutcome::done) return world_.now() > done_at_ + kTimeWait;
+  if (ledger_.outcome == GuestOutcome::done) return world_.now() > ledger_.ended + kTimeWait;
   return !pending();
 }
 
@@ -218,6 +218,7 @@ void GuestTcp::take_data(const wire::TcpSegment& segment) {
                      ledger_.plan.guest.to_string());
   }
   if (world_.random().chance(plan_.forged)) forge();
+  if (plan_.reneges && world_.random().chance(0.05)) receiver_.renege();
   ledger_.guest_received = receiver_.received();
   ledger_.guest_saw_fin = receiver_.fin_received();
   unacknowledged_ += segment.payload.size() > segment_ ? 2U : 1U;
@@ -283,7 +284,7 @@ void GuestTcp::settle() {
 
 void GuestTcp::end(GuestOutcome outcome) {
   ledger_.outcome = outcome;
-  done_at_ = world_.now();
+  ledger_.ended = world_.now();
   retransmit_.cancel();
   write_.cancel();
   read_.cancel();

@@ -79,7 +79,6 @@ class GuestTcp {
   std::optional<std::pair<std::uint64_t, Time>> timed_;  // the segment whose round trip is measured
   bool paused_ = false;
   bool was_paused_ = false;
-  Time done_at_ = kNever;
   Timer retransmit_;
   Timer delayed_ack_;
   Timer write_;

@@ -35,6 +35,7 @@ struct Ledger {
 
   // Written by the guest.
   GuestOutcome outcome = GuestOutcome::pending;
+  Time ended{};                      // when that was known
   std::uint64_t guest_received = 0;  // in order
   bool guest_saw_fin = false;
   std::uint64_t guest_acked = 0;  // of what it sent

@@ -234,6 +234,29 @@ TEST(PlantedBug, DatagramChanged) {
   EXPECT_THAT(broken_rules(datagram_plan(), host_bug<DatagramFlipped>()), Contains("datagram-changed"));
 }
 
+class DatagramLost final : public EditHost {
+  using EditHost::EditHost;
+  HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
+                          const host::DatagramOptions& options) override {
+    if (++count_ == 3) return HostError::none;
+    return PassHost::send_datagram(socket, to, payload, options);
+  }
+  int count_ = 0;
+};
+TEST(PlantedBug, DatagramLost) {
+  EXPECT_THAT(broken_rules(datagram_plan(), host_bug<DatagramLost>()), Contains("datagram-lost"));
+}
+
+class ErrorLost final : public EditHost {
+  using EditHost::EditHost;
+  bool receive_error(SocketId, host::DatagramError&) override { return false; }
+};
+TEST(PlantedBug, ErrorNotPassedOn) {
+  Plan plan = datagram_plan();
+  plan.datagram_servers[0].service = DatagramService::refuse;
+  EXPECT_THAT(broken_rules(plan, host_bug<ErrorLost>()), Contains("error-lost"));
+}
+
 class DatagramAstray final : public EditHost {
   using EditHost::EditHost;
   std::span<const host::ReceivedDatagram> receive_datagrams(SocketId socket) override {

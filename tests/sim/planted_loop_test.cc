@@ -54,6 +54,18 @@ TEST(PlantedBug, BusyLoop) {
   EXPECT_THAT(broken_by_loop<BusyLoop>(), Contains("busy-loop"));
 }
 
+// Takes one frame only of those that are there.
+class OneFrameATurn final : public PassLink {
+  using PassLink::PassLink;
+  link::Status receive(MutBytes buffer, link::Frame& frame) override {
+    return ++calls_ % 2 == 0 ? link::Status::empty : PassLink::receive(buffer, frame);
+  }
+  int calls_ = 0;
+};
+TEST(PlantedBug, FramesLeftUnread) {
+  EXPECT_THAT(broken_rules(make_quiet_plan(7, kBytes), link_bug<OneFrameATurn>()), Contains("unread"));
+}
+
 class Polls final : public PassReactor {
   using PassReactor::PassReactor;
   Time end_turn(Time now) override { return std::min<Time>(PassReactor::end_turn(now), now + 1ms); }
@@ -63,12 +75,8 @@ TEST(PlantedBug, WakesForNothing) {
 }
 
 // Something to do every minute for ever, as a stack that announces itself too often would have.
-class Restless final : public PassLink {
-  using PassLink::PassLink;
-};
 class NeverRests final : public PassReactor {
   using PassReactor::PassReactor;
-  void on_link_readable(Time now) override { PassReactor::on_link_readable(now); }
   Time end_turn(Time now) override {
     PassReactor::on_link_readable(now);
     return std::min<Time>(PassReactor::end_turn(now), now + 4min);

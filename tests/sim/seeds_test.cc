@@ -86,5 +86,33 @@ TEST(Simulator, QuietRunCarriesEverything) {
   EXPECT_EQ(result.completed, 1U);
 }
 
+// Without faults no timer has to help: what takes a retransmission's or a probe's time has been forgotten
+// somewhere.
+TEST(Simulator, QuietRunIsPrompt) {
+  for (const bool offloads : {false, true}) {
+    for (const std::uint32_t receive_buffer : {20'000U, 200'000U, 4'000'000U}) {
+      Plan plan = make_quiet_plan(1, 5'000'000);
+      if (offloads) plan.link.features = {.checksum = true, .tcp_gso = true};
+      plan.link.checksum_partial = plan.link.guest_gso = plan.link.deliver_gso_whole = offloads;
+      plan.flows[0].from.receive_buffer = receive_buffer;
+      const Result result = run(plan, make_shard, nullptr);
+      EXPECT_TRUE(result.violations.empty()) << result.report();
+      EXPECT_LT(result.last_done, receive_buffer < 100'000 ? 300ms : 100ms)
+          << (offloads ? "offloads" : "no offloads") << ", receive buffer " << receive_buffer;
+    }
+  }
+}
+
+// A window of megabytes fills a long path only where it is scaled right.
+TEST(Simulator, LongPathIsFilled) {
+  Plan plan = make_quiet_plan(1, 5'000'000);
+  plan.link.delay = 10ms;
+  plan.flows[0].from.receive_buffer = 4'000'000;
+  plan.flows[0].peer.send_capacity = plan.flows[0].peer.receive_capacity = 4'000'000;
+  const Result result = run(plan, make_shard, nullptr);
+  EXPECT_TRUE(result.violations.empty()) << result.report();
+  EXPECT_LT(result.last_done, 2s);
+}
+
 }  // namespace
 }  // namespace sf::sim

@@ -99,6 +99,7 @@ void SimLink::from_guest(Frame frame) {
 }
 
 void SimLink::deliver_to_stack(Frame frame) {
+  if (to_stack_.size() >= kQueueLimit) faulty_ = true;
   if (gone_ || to_stack_.size() >= kQueueLimit) return;
   to_stack_.push_back(std::move(frame));
   edge_ = true;

@@ -45,6 +45,10 @@ class SimLink final : public link::Link {
   // True once after frames have come: the edge that wakes the event loop.
   [[nodiscard]] bool take_edge() { return std::exchange(edge_, false); }
   [[nodiscard]] bool has_edge() const { return edge_; }
+  // Frames lie in the queue, and no edge will tell of them.
+  [[nodiscard]] bool unread() const { return !to_stack_.empty() && !edge_; }
+  // A frame was lost or changed, by fault or for want of room.
+  [[nodiscard]] bool faulty() const { return faulty_; }
   void disappear();
 
   // Frames that went in either direction: work that was seen to be done.
@@ -52,7 +56,9 @@ class SimLink final : public link::Link {
 
  private:
   [[nodiscard]] bool fault(double probability) {
-    return world_.now() < faults_end_ && world_.random().chance(probability);
+    const bool happens = world_.now() < faults_end_ && world_.random().chance(probability);
+    faulty_ = faulty_ || happens;
+    return happens;
   }
   [[nodiscard]] Duration draw_delay(Time& last);
   void deliver_to_stack(Frame frame);
@@ -70,6 +76,7 @@ class SimLink final : public link::Link {
   Time last_to_guest_{};
   bool edge_ = false;
   bool gone_ = false;
+  bool faulty_ = false;
   std::uint64_t activity_ = 0;
 };
 

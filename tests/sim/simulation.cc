@@ -53,9 +53,8 @@ class Simulation {
   }
 
   Result run() {
-    const Time start = world_.now();
-    deadline_ = start;  // as the event loop, which begins with a turn
-    while (world_.violations().empty() && result_.turns < kMostTurns && step(start + kLongest)) {
+    deadline_ = start_;  // as the event loop, which begins with a turn
+    while (world_.violations().empty() && result_.turns < kMostTurns && step(start_ + kLongest)) {
     }
     if (result_.turns == kMostTurns) world_.violation("runaway", "{} turns and no end", kMostTurns);
     if (world_.violations().empty() && !gone_) {
@@ -63,12 +62,14 @@ class Simulation {
       if (stack_.flows() == 0 && !at_rest()) {
         world_.violation("never-at-rest", "still waking up long after all is over: {}", plan_.summary);
       }
+      check_datagrams();
       check_leaks(world_, stack_, host_);
     }
     result_.violations = world_.violations();
     result_.frames = link_.activity();
     result_.answers = guest_.datagrams().answers();
-    result_.virtual_time = world_.now() - start;
+    result_.last_done = last_done();
+    result_.virtual_time = world_.now() - start_;
     for (const auto& ledger : ledgers_) {
       result_.bytes += ledger->guest_received + ledger->consumed;
       if (ledger->outcome == GuestOutcome::done) ++result_.completed;
@@ -77,6 +78,26 @@ class Simulation {
   }
 
  private:
+  // Where nothing was lost on the way, every datagram has to have arrived.
+  void check_datagrams() {
+    const GuestDatagrams& datagrams = guest_.datagrams();
+    const HostPlan& host = plan_.host;
+    const bool lossless = !link_.faulty() && host.datagram_loss == 0 && host.datagram_full == 0;
+    if (!lossless || plan_.stack.scarce_memory()) return;
+    if (datagrams.answers() < datagrams.expected_answers()) {
+      world_.violation("datagram-lost", "{} answers to {} datagrams, pings and queries", datagrams.answers(),
+                       datagrams.expected_answers());
+    }
+    if (datagrams.errors() == 0 && datagrams.expects_errors()) {
+      world_.violation("error-lost", "no ICMP error although a server refuses datagrams");
+    }
+  }
+  [[nodiscard]] Duration last_done() const {
+    Time last{};
+    for (const auto& ledger : ledgers_) last = std::max(last, ledger->ended);
+    return last - start_;
+  }
+
   // The next thing that happens, in the world or in the stack. False where nothing is to come, or not before
   // `limit`.
   bool step(Time limit) {
@@ -112,6 +133,7 @@ class Simulation {
     watches_.on_turn_end();
     checks_.on_turn({.events = !events.empty() || readable,
                      .active = link_.activity() + host_.activity() != before,
+                     .unread = link_.unread() && !gone_,
                      .deadline = deadline_});
     const bool alive = reactor_->alive();
     if (!alive && !gone_)
@@ -125,6 +147,7 @@ class Simulation {
 
   const Plan plan_;
   World world_;
+  const Time start_ = world_.now();
   std::vector<std::unique_ptr<Ledger>> ledgers_;
   Watches watches_;
   SimLink link_;

@@ -41,6 +41,7 @@ struct Result {
   std::uint64_t completed = 0;  // connections that ended in good order
   std::uint64_t answers = 0;    // to datagrams, pings and queries
   Duration virtual_time{0};
+  Duration last_done{0};  // from the start until the last connection had ended
 
   // Rule and message of each violation, a line each.
   [[nodiscard]] std::string report() const;

@@ -18,6 +18,9 @@ void TurnChecks::on_turn(const Turn& turn) {
     world_.violation("deadline-past", "the next deadline lies {} us back",
                      std::chrono::duration_cast<std::chrono::microseconds>(now - turn.deadline).count());
   }
+  if (turn.unread && !at_once) {
+    world_.violation("unread", "frames were left in the queue, and the stack does not ask for another turn");
+  }
   idle_ = at_once && !turn.events && !turn.active ? idle_ + 1 : 0;
   if (idle_ > kMostIdleTurns)
     world_.violation("busy-loop", "{} turns at once in which nothing was done", idle_);

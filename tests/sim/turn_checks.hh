@@ -14,6 +14,7 @@ class TurnChecks {
   struct Turn {
     bool events = false;  // something had happened
     bool active = false;  // the stack touched its link or a socket
+    bool unread = false;  // frames were left in the link's queue
     Time deadline = kNever;
   };
   void on_turn(const Turn& turn);
