@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lab.network import FAR4, FAR6, UNREACHABLE4, WAN4, WAN6
+from lab.network import FAR4, FAR6, SINGLE_USER, UNREACHABLE4, WAN4, WAN6
 
 pytestmark = pytest.mark.core
 
@@ -54,6 +54,8 @@ def test_traceroute(guest, method, router, target):
 
 def test_ping_forbidden_is_said_once(lab, make_guest):
     """Where ping_group_range excludes us, echo fails with one clear warning and not one per packet."""
+    if lab.mode == SINGLE_USER:
+        pytest.skip("with one group id mapped there is no range that excludes it")
     before = lab.host.run(["cat", "/proc/sys/net/ipv4/ping_group_range"], capture_output=True).stdout
     lab.host.sysctl("net/ipv4/ping_group_range", "1 0")
     try:

@@ -13,7 +13,9 @@ pytestmark = pytest.mark.release
 @pytest.mark.parametrize("direction", [[], ["-R"]], ids=["up", "down"])
 def test_one_stream_fills_the_link(guest, address, direction):
     out = guest.out(["iperf3", "-J", "-c", address, "-t", "6", "-O", "2", *direction], timeout=40)
-    received = json.loads(out)["end"]["sum_received"]["bits_per_second"] / 1e6
+    report = json.loads(out)
+    assert "error" not in report, report["error"]
+    received = report["end"]["sum_received"]["bits_per_second"] / 1e6
     assert received >= 85, f"{received:.1f} Mbit/s of goodput"
 
 

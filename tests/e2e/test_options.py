@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lab.guest import wait_for
+from lab.guest import said, wait_for
 from lab.network import HOST4, HOST4_SECOND, HOST6, HOST6_SECOND, SLOW4, SLOW6, WAN4, WAN6
 
 pytestmark = pytest.mark.core
@@ -80,10 +80,11 @@ def test_outbound_address(make_guest, guest):
 @pytest.mark.parametrize("target,source,kind", [(WAN4, HOST4_SECOND, "icmp"), (WAN6, HOST6_SECOND, "icmp6")], ids=["v4", "v6"])
 def test_outbound_address_of_ping(lab, make_guest, target, source, kind):
     chosen = make_guest("--outbound-addr", HOST4_SECOND, "--outbound-addr6", HOST6_SECOND)
-    capture = lab.popen(lab.wan.command(["tcpdump", "-lnpi", "w-host", "-c", "1", f"{kind} and src {source} and dst {target}"]),
+    capture = lab.popen(lab.wan.command(["tcpdump", "-Z", "root", "-lnpi", "w-host", "-c", "1", f"{kind} and src {source} and dst {target}"]),
                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while "listening" not in capture.stderr.readline():
-        pass
+    for line in capture.stderr:
+        if "listening" in line:
+            break
     chosen.run(f"ping -c 2 -i 0.3 -W 2 {target}")
     assert capture.wait(5) == 0
     assert "echo request" in capture.stdout.read()
@@ -134,7 +135,7 @@ def test_pcap(lab, make_guest):
 def test_pcap_cannot_be_written(lab, nothing_left):
     done = lab.user_run([lab.binary, "run", "--pcap", "/no/such/folder/file", "--", "true"])
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "/no/such/folder/file" in done.stderr
+    assert len(said(done)) == 1 and "/no/such/folder/file" in done.stderr
 
 
 def test_json_logs(lab):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from lab import world
-from lab.guest import wait_for
+from lab.guest import said, wait_for
 
 pytestmark = pytest.mark.core
 
@@ -146,7 +146,7 @@ def test_killed_program_leaves_no_network(session):
 def test_path_must_exist(session):
     done = session.run([session.lab.binary, "missing"], check=False)
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "missing" in done.stderr
+    assert len(said(done)) == 1 and "missing" in done.stderr
     assert not (session.work / "missing").exists()
 
 
@@ -157,4 +157,4 @@ def test_outside_of_a_user_namespace(lab, nothing_left):
     path.chmod(0o666)
     done = lab.user_run([lab.binary, str(path)])
     assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "unshare" in done.stderr
+    assert len(said(done)) == 1 and "unshare" in done.stderr

@@ -23,6 +23,11 @@ def wait_for(condition, timeout=10.0, what="the condition", every=0.02):
         time.sleep(every)
 
 
+def said(done):
+    """The lines on standard error, without the note that a user without subordinate ids gets at every start."""
+    return [line for line in done.stderr.splitlines() if "/etc/subuid has no range" not in line]
+
+
 class Guest:
     """Use as a context manager. `options` are those of `slirp-forwarder run`."""
 
