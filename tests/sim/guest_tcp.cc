@@ -253,7 +253,7 @@ void GuestTcp::application_read() {
   paused_ = false;
   receiver_.read(plan_.read_chunk == 0 ? receiver_.unread() : plan_.read_chunk);
   if (receiver_.unread() > 0) read_.set(plan_.read_interval);
-  if (receiver_.update_due()) send_ack();
+  if (receiver_.update_due() && !plan_.no_updates) send_ack();
 }
 
 // What follows from what has changed: the plan's end, a FIN of one's own, segments to send.

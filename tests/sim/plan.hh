@@ -58,8 +58,9 @@ struct GuestPlan {
   std::uint16_t mss = 1460;
   bool delayed_ack = true;
   bool nagle = true;
-  bool reneges = false;    // now and then throws away what it had reported by SACK (RFC 2018 section 8)
-  bool odd_sizes = false;  // segments of any size, and retransmissions cut elsewhere than the first time
+  bool no_updates = false;  // as if every window update were lost: the stack has to probe
+  bool reneges = false;     // now and then throws away what it had reported by SACK (RFC 2018 section 8)
+  bool odd_sizes = false;   // segments of any size, and retransmissions cut elsewhere than the first time
   double forged =
       0;  // chance, per segment with data that comes, that somebody else sends one in its name (RFC 5961)
   std::uint32_t isn = 0;

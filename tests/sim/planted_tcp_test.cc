@@ -134,6 +134,18 @@ TEST(PlantedBug, DropsWhatCameInWindow) {
   EXPECT_THAT(broken_rules(make_quiet_plan(7, kBytes), edit_from_guest(bug)), Contains("in-window-dropped"));
 }
 
+// The last ACK is lost, and the FIN that comes again is answered by a reset.
+TEST(PlantedBug, NoTimeWait) {
+  Plan plan = make_quiet_plan(7, kBytes);
+  plan.flows[0].from.close = GuestClose::after_peer_fin;
+  const auto bug = [fins = 0](wire::TcpSegment& s, FrameBytes&) mutable {
+    // The stack's FIN, then its ACK of the guest's.
+    if (s.flags.fin) fins = 1;
+    if (fins > 0 && ++fins > 3) s.flags.rst = true;
+  };
+  EXPECT_THAT(broken_rules(plan, edit_to_guest(bug)), Contains("time-wait"));
+}
+
 class BadChecksum final : public PassLink {
  public:
   using PassLink::PassLink;

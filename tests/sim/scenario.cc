@@ -90,6 +90,7 @@ void draw_guest(Random& random, GuestPlan& guest, bool v4, std::uint32_t mtu) {
   guest.offer_sack = random.chance(0.7);
   guest.delayed_ack = random.chance(0.7);
   guest.nagle = random.chance(0.6);
+  guest.no_updates = random.chance(0.1);
   guest.reneges = random.chance(0.1);
   guest.odd_sizes = random.chance(0.3);
   if (random.chance(0.2)) guest.forged = 0.05;

@@ -12,6 +12,10 @@ constexpr std::uint32_t default_mss(bool v4) {
   return v4 ? 536 : 1220;
 }
 
+// The least time for which the stack answers a FIN that comes again. Shorter than TCP's two maximum segment
+// lifetimes, as the link lies within one machine.
+constexpr Duration kTimeWait = 900ms;
+
 }  // namespace
 
 // --- what reached the stack
@@ -55,6 +59,8 @@ void TcpWatch::on_received(const wire::TcpSegment& segment) {
   }
   if (answered_) learn_ack(segment);
   learn_data(segment);
+  if (completed_ == kNever && ledger_.fin_reached_stack && ledger_.fin_acked_to_stack)
+    completed_ = world_.now();
 }
 
 // An ACK of what was never sent comes from somebody else, and so does what is with it (RFC 5961 section 5.2).
@@ -171,6 +177,10 @@ void TcpWatch::check_reset(const wire::TcpSegment& /*segment*/) {
   if (!asked_for && !over && !ghost_ && ledger_.handshake_reached_stack) {
     broken("unexpected-reset", "RST although nobody failed: {} of {} bytes from the guest, {} of {} to it",
            ledger_.accepted, plan.from.send_bytes, ledger_.acked_to_stack, plan.peer.send_bytes);
+  }
+  if (!asked_for && !ghost_ && ledger_.outcome == GuestOutcome::pending && completed_ != kNever &&
+      world_.now() < completed_ + kTimeWait) {
+    broken("time-wait", "RST to a guest whose FIN was not acknowledged in its eyes");
   }
   ledger_.stack_sent_reset = true;
 }

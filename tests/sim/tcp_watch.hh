@@ -78,6 +78,7 @@ class TcpWatch {
   std::uint64_t must_ack_ = 0;
   std::optional<std::uint32_t> last_echo_;
   std::optional<std::uint64_t> stack_fin_;
+  Time completed_ = kNever;  // both FINs had come and were acknowledged, as far as the stack could know
 };
 
 }  // namespace sf::sim
