@@ -94,7 +94,8 @@ TEST(FlowTable, FindsEverythingThroughAllOperations) {
   EXPECT_EQ(visited, known.size());
 }
 
-// A guest that does not know the key cannot aim: neighbouring keys fall anywhere, and differently for each key.
+// A guest that does not know the key cannot aim: neighbouring keys fall anywhere, and differently for each
+// key.
 TEST(FlowTable, TheHashDependsOnItsKey) {
   std::set<std::uint64_t> buckets;
   for (std::uint32_t i = 0; i < 64; ++i) buckets.insert(hash_of(SipKey{1, 2}, key(i)) & 1023);

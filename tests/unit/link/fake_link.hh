@@ -20,6 +20,7 @@ class FakeLink final : public Link {
   explicit FakeLink(Features features = {}) : features_(features) {}
 
   Status receive(MutBytes buffer, Frame& frame) override {
+    if (gone) return Status::gone;
     if (to_receive.empty()) return Status::empty;
     const auto [bytes, offload] = std::move(to_receive.front());
     to_receive.pop_front();
@@ -41,6 +42,7 @@ class FakeLink final : public Link {
   std::vector<SentFrame> sent;
   std::deque<std::pair<std::vector<std::uint8_t>, wire::Offload>> to_receive;
   Status status = Status::ok;
+  bool gone = false;  // nothing more to receive, ever
   int attempts = 0;
 
  private:

@@ -1,10 +1,11 @@
-// A host of streams that a test scripts: which connects succeed, what a socket takes, what it has to say; and what was
-// asked of it.
+// A host of streams that a test scripts: which connects succeed, what a socket takes, what it has to say; and
+// what was asked of it.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "host/host.hh"
@@ -21,8 +22,8 @@ class StreamHost final : public Host {
     HostError connected = HostError::in_progress;  // what finish_connect() says
     std::size_t takes = kAll;                      // bytes that the send buffer still has room for
     HostError send_error = HostError::none;
-    std::deque<std::uint8_t> incoming;  // what the far end has sent
-    bool ended = false;                 // and its FIN after that
+    std::deque<std::uint8_t> incoming;          // what the far end has sent
+    bool ended = false;                         // and its FIN after that
     HostError receive_error = HostError::none;  // after what has come
 
     std::vector<std::uint8_t> taken;  // from the guest
@@ -81,12 +82,15 @@ class StreamHost final : public Host {
   void close(SocketId id) override { socket(id).closed = true; }
   const Resolvers& resolvers(Time) override { return configured; }
 
-  // Datagrams are others' business.
+  // Of datagrams it only writes down where they went.
   tl::expected<SocketId, HostError> open_datagram(DatagramKind, bool, Token) override {
-    return tl::unexpected(HostError::denied);
+    sockets.push_back({});
+    return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
-  HostError send_datagram(SocketId, const Endpoint&, Bytes, const DatagramOptions&) override {
-    return HostError::other;
+  HostError send_datagram(SocketId id, const Endpoint& to, Bytes payload, const DatagramOptions&) override {
+    static_cast<void>(socket(id));
+    datagrams.push_back({to, {payload.begin(), payload.end()}});
+    return HostError::none;
   }
   std::span<const ReceivedDatagram> receive_datagrams(SocketId) override { return {}; }
   bool receive_error(SocketId, DatagramError&) override { return false; }
@@ -99,6 +103,7 @@ class StreamHost final : public Host {
     return count;
   }
 
+  std::vector<std::pair<Endpoint, std::vector<std::uint8_t>>> datagrams;
   std::deque<Socket> sockets;
   HostError connect_error = HostError::none;  // known at once
   int connects = 0;

@@ -99,7 +99,8 @@ class ConnectionTimestamps : public ConnectionTest {
     return s;
   }
   std::uint32_t echoed() {
-    hear_segment(stamped(timestamp_ + 1'000'000, {.at = 0xfffffff0U}));  // asks for an ACK, and counts for nothing
+    hear_segment(
+        stamped(timestamp_ + 1'000'000, {.at = 0xfffffff0U}));  // asks for an ACK, and counts for nothing
     EXPECT_TRUE(next());
     return last_->header.options.timestamps ? last_->header.options.timestamps->echo_reply : 0;
   }

@@ -1,4 +1,5 @@
-// A Connection with a script's vocabulary. The guest's and our positions are counted from the first payload byte.
+// A Connection with a script's vocabulary. The guest's and our positions are counted from the first payload
+// byte.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -160,7 +160,8 @@ class TranslatorTest : public testing::Test {
     return heard;
   }
   std::size_t frames() const { return link_.sent.size(); }
-  // All payload that went to the guest since the frames were last cleared, in order of sequence; nothing twice.
+  // All payload that went to the guest since the frames were last cleared, in order of sequence; nothing
+  // twice.
   OwnedBytes heard_bytes() const {
     OwnedBytes all;
     for (std::size_t i = 0; i < frames(); ++i) {

@@ -85,7 +85,8 @@ TEST_F(TransmitRecovery, TheCongestionWindowIsHalvedAndGrowsBack) {
 
 TEST_F(TransmitRecovery, SackTellsTheHoles) {
   static_cast<void>(ack(0, kWindow, {{1000, 3000}, {5000, 6000}}));
-  EXPECT_EQ(send_all(), "R0-1000 R3000-5000") << "more than two segments beyond the hole: no need for a third";
+  EXPECT_EQ(send_all(), "R0-1000 R3000-5000")
+      << "more than two segments beyond the hole: no need for a third";
   static_cast<void>(ack(6000));
   EXPECT_EQ(send_all(), "R6000-7000") << "partial: what follows the highest block was lost as well";
 }
@@ -106,7 +107,7 @@ TEST_F(TransmitRecovery, BlocksCountAlsoWhereTheWindowChanges) {
 
 TEST_F(TransmitRecovery, BlocksThatMakeNoSenseAreIgnored) {
   static_cast<void>(ack(5000));
-  static_cast<void>(ack(5000, kWindow, {{1000, 4000}}));     // a duplicate report (RFC 2883)
+  static_cast<void>(ack(5000, kWindow, {{1000, 4000}}));      // a duplicate report (RFC 2883)
   static_cast<void>(ack(5000, kWindow, {{19'000, 29'000}}));  // never sent
   static_cast<void>(ack(5000, kWindow, {{12'000, 8000}}));    // the wrong way round
   EXPECT_EQ(send_all(), "R5000-6000") << "three duplicates, and no block";

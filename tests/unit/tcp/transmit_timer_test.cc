@@ -1,4 +1,5 @@
-// TransmitHalf and RttEstimator: time-outs, their growth, probing a shut window (RFC 6298, RFC 9293 section 3.8.6.1).
+// TransmitHalf and RttEstimator: time-outs, their growth, probing a shut window (RFC 6298, RFC 9293
+// section 3.8.6.1).
 #include "unit/tcp/transmit_fixture.hh"
 
 namespace sf::tcp {

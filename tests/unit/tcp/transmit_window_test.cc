@@ -45,8 +45,8 @@ TEST_F(TransmitWindow, NeverMoreInFlightThanTheQueueHolds) {
   EXPECT_EQ(half_.in_flight(), TransmitHalf::kMaxInFlight);
 }
 
-// RFC 9293 section 3.10.7.4: the ACK that ends the handshake brings the first scaled window, whatever the guest's
-// initial sequence number is.
+// RFC 9293 section 3.10.7.4: the ACK that ends the handshake brings the first scaled window, whatever the
+// guest's initial sequence number is.
 TEST_F(TransmitWindow, TheFirstAckBringsItsWindow) {
   for (const std::uint32_t isn : {0U, 0x7fffffffU, 0x80000000U, 0xfffffff0U}) {
     half_ = TransmitHalf();
