@@ -172,7 +172,7 @@ def main():
         HttpServer(world.ROOT / "tmp", 80)
     elif role == "slow":
         _start_common(["192.0.2.2", "2001:db8:3::2"])
-        _start_iperf([5201])
+        _start_iperf([5201, 5202, 5203, 5204])
     else:
         raise SystemExit(f"servers: no such role: {role}")
     print("ready", flush=True)
