@@ -14,8 +14,9 @@ const Address kServer6 = *Address::parse("2001:db8::1");
 
 bool add_addresses() {
   return test::shell(
-      "ip addr add 192.0.2.1/24 dev lo && ip addr add 192.0.2.9/24 dev lo && "
-      "ip addr add 2001:db8::1/64 dev lo nodad && ip addr add 2001:db8::9/64 dev lo nodad");
+             "ip addr add 192.0.2.1/24 dev lo && ip addr add 192.0.2.9/24 dev lo && "
+             "ip addr add 2001:db8::1/64 dev lo nodad && ip addr add 2001:db8::9/64 dev lo nodad") &&
+         test::addresses_usable();
 }
 
 TEST(LinuxDatagramPath, TellsTheMtuWhereFragmentsAreUnwanted) {

@@ -221,7 +221,8 @@ TEST(LinuxStreamRoutes, LeavesFromTheOutboundAddress) {
   test::in_own_namespace([] {
     CHILD_EXPECT(
         test::shell("ip addr add 192.0.2.1/24 dev lo && ip addr add 192.0.2.9/24 dev lo && "
-                    "ip addr add 2001:db8::1/64 dev lo nodad && ip addr add 2001:db8::9/64 dev lo nodad"));
+                    "ip addr add 2001:db8::1/64 dev lo nodad && ip addr add 2001:db8::9/64 dev lo nodad") &&
+        test::addresses_usable());
     HostRig rig({.outbound4 = Address::v4(192, 0, 2, 9),
                  .outbound6 = Address::parse("2001:db8::9"),
                  .outbound_interface = "lo"});

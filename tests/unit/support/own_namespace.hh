@@ -35,6 +35,13 @@ inline bool shell(const std::string& command) {
   return std::system(command.c_str()) == 0;
 }
 
+// Even an address without duplicate address detection is tentative until the kernel's worker has had its
+// turn, and what is sent from or to it meanwhile is lost. True once none is, within five seconds.
+inline bool addresses_usable() {
+  return shell(
+      "for i in $(seq 500); do [ -z \"$(ip -6 addr show tentative)\" ] && exit 0; sleep 0.01; done; exit 1");
+}
+
 inline bool write_file(const char* path, const std::string& text) {
   std::ofstream file(path);
   file << text << std::flush;
