@@ -38,6 +38,8 @@ void check_flow(World& world, const Plan& whole, const Ledger& ledger) {
   const bool turned_away =
       outcome == GuestOutcome::refused || (outcome == GuestOutcome::reset && ledger.accepted == 0);
   if (whole.flows.size() >= whole.stack.half_open && turned_away) return;
+  // All of the guest's answers to a SYN-ACK may be lost until the stack gives it up.
+  if (outcome == GuestOutcome::reset && !ledger.handshake_reached_stack) return;
   if (plan.clean()) {
     // The very last ACK may be lost for longer than the stack waits in TIME-WAIT; a reset harms nobody by
     // then.

@@ -97,9 +97,10 @@ void GuestSender::enter_recovery() {
 }
 
 bool GuestSender::on_ack(const Ack& ack) {
-  const bool same_window = ack.window == window_;
-  const bool reopened = window_ == 0 && ack.window > 0;
-  window_ = ack.window;
+  const std::uint64_t window = ack.window.value_or(window_);
+  const bool same_window = window == window_;
+  const bool reopened = window_ == 0 && window > 0;
+  window_ = window;
   if (ack.ack > una_) {
     const std::uint64_t count = ack.ack - una_;
     una_ = ack.ack;

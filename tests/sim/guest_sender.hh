@@ -33,8 +33,8 @@ class GuestSender {
 
   struct Ack {
     std::uint64_t ack = 0;
-    std::uint64_t window = 0;
-    bool bare = false;  // a segment without data, SYN or FIN
+    std::optional<std::uint64_t> window{};  // nothing where a newer one is known
+    bool bare = false;                      // a segment without data, SYN or FIN
   };
   // True where it acknowledged something new.
   bool on_ack(const Ack& ack);

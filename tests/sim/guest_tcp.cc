@@ -174,12 +174,14 @@ void GuestTcp::take_ack(const wire::TcpSegment& segment) {
                     offset_of(segment.options.sack[i].right, plan_.isn, ack));
   }
   const std::uint64_t from = receiver_.offset(segment.sequence);
-  // An older segment's window is of no use (RFC 9293 section 3.10.7.4, SND.WL1 and SND.WL2).
-  if (from < window_sequence_ || (from == window_sequence_ && ack < window_ack_)) return;
-  window_sequence_ = from;
-  window_ack_ = ack;
-  const bool bare = segment.payload.empty() && !segment.flags.fin;
-  if (sender_.on_ack({ack, std::uint64_t{segment.window} << peer_scale_, bare})) {
+  GuestSender::Ack news{.ack = ack, .bare = segment.payload.empty() && !segment.flags.fin};
+  // An older segment's window is of no use (RFC 9293 section 3.10.7.4, SND.WL1 and SND.WL2); its ACK is.
+  if (from > window_sequence_ || (from == window_sequence_ && ack >= window_ack_)) {
+    window_sequence_ = from;
+    window_ack_ = ack;
+    news.window = std::uint64_t{segment.window} << peer_scale_;
+  }
+  if (sender_.on_ack(news)) {
     retries_ = 0;
     measure(ack);
     if (sender_.unfinished()) {

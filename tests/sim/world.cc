@@ -11,11 +11,12 @@ constexpr std::size_t kMaxViolations = 20;
 }  // namespace
 
 void World::advance(Time to) {
-  while (!queue_.empty() && queue_.top().when <= to) {
-    now_ = std::max(now_, queue_.top().when);
-    const Action action = std::move(const_cast<Event&>(queue_.top()).action);
-    queue_.pop();
-    action();
+  while (!queue_.empty() && queue_.front().when <= to) {
+    std::pop_heap(queue_.begin(), queue_.end(), Later{});
+    const Event event = std::move(queue_.back());
+    queue_.pop_back();
+    now_ = std::max(now_, event.when);
+    event.action();
   }
   now_ = std::max(now_, to);
 }

@@ -3,9 +3,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
-#include <queue>
 #include <string>
 #include <vector>
 
@@ -36,11 +36,14 @@ class World {
   [[nodiscard]] Random& random() { return random_; }
   [[nodiscard]] Trace* trace() { return trace_; }
 
-  void at(Time when, Action action) { queue_.push(Event{std::max(when, now_), next_++, std::move(action)}); }
+  void at(Time when, Action action) {
+    queue_.push_back(Event{std::max(when, now_), next_++, std::move(action)});
+    std::push_heap(queue_.begin(), queue_.end(), Later{});
+  }
   void after(Duration delay, Action action) { at(now_ + delay, std::move(action)); }
 
   // kNever where nothing is to come.
-  [[nodiscard]] Time next_event() const { return queue_.empty() ? kNever : queue_.top().when; }
+  [[nodiscard]] Time next_event() const { return queue_.empty() ? kNever : queue_.front().when; }
   // Moves the clock, which never goes back, and runs all that is due by then.
   void advance(Time to);
 
@@ -73,7 +76,7 @@ class World {
   Time now_{Duration{std::chrono::hours{50}}};
   Random random_;
   Trace* trace_;
-  std::priority_queue<Event, std::vector<Event>, Later> queue_;
+  std::vector<Event> queue_;  // a heap, the next one first
   std::uint64_t next_ = 0;
   std::vector<Violation> violations_;
 };
