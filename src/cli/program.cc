@@ -77,7 +77,9 @@ Result<int> Program::run() {
   if (!loop) return tl::unexpected(loop.error());
 
   setup::TapDevice& device = inside_.tap();
-  link::Tap tap(std::move(device.queues.at(0)), true, {true, true, device.udp_gso});
+  link::Tap tap(
+      std::move(device.queues.at(0)), true,
+      {.checksum = true, .tcp_gso = true, .big_tcp = link::kernel_has_big_tcp(), .udp_gso = device.udp_gso});
   link::Link* link = &tap;
   std::unique_ptr<link::PcapTee> tee;
   if (!config_.pcap_file.empty()) {

@@ -109,7 +109,8 @@ class Host {
   // closed.
   [[nodiscard]] virtual HostError finish_connect(SocketId socket) = 0;
   [[nodiscard]] virtual IoResult send(SocketId socket, std::span<const Bytes> pieces) = 0;
-  [[nodiscard]] virtual IoResult receive(SocketId socket, MutBytes into) = 0;
+  // Fills `into` one after the other.
+  [[nodiscard]] virtual IoResult receive(SocketId socket, std::span<const MutBytes> into) = 0;
   // Sends a FIN after what was sent.
   virtual void shutdown_send(SocketId socket) = 0;
   // Closes and resets the peer.

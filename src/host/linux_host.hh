@@ -41,7 +41,7 @@ class LinuxHost final : public Host {
   [[nodiscard]] tl::expected<SocketId, HostError> connect_stream(const Endpoint& to, Token token) override;
   [[nodiscard]] HostError finish_connect(SocketId socket) override;
   [[nodiscard]] IoResult send(SocketId socket, std::span<const Bytes> pieces) override;
-  [[nodiscard]] IoResult receive(SocketId socket, MutBytes into) override;
+  [[nodiscard]] IoResult receive(SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(SocketId socket) override;
   void abort(SocketId socket) override;
 

@@ -15,7 +15,7 @@
 namespace sf::host {
 namespace {
 
-constexpr std::size_t kMaxPieces = 64;  // of one sendmsg
+constexpr std::size_t kMaxPieces = 64;  // of one sendmsg, one recvmsg
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
@@ -104,10 +104,15 @@ IoResult LinuxHost::send(SocketId socket, std::span<const Bytes> pieces) {
   return result;
 }
 
-IoResult LinuxHost::receive(SocketId socket, MutBytes into) {
+IoResult LinuxHost::receive(SocketId socket, std::span<const MutBytes> into) {
   const int fd = fd_of(socket);
+  std::array<iovec, kMaxPieces> vectors;
+  msghdr message{};
+  message.msg_iov = vectors.data();
+  message.msg_iovlen = std::min(into.size(), vectors.size());
+  for (std::size_t i = 0; i < message.msg_iovlen; ++i) vectors[i] = {into[i].data(), into[i].size()};
   while (true) {
-    const ssize_t count = ::recv(fd, into.data(), into.size(), MSG_DONTWAIT);
+    const ssize_t count = ::recvmsg(fd, &message, MSG_DONTWAIT);
     if (count >= 0) return {static_cast<std::size_t>(count), HostError::none};
     if (errno != EINTR) return {0, host_error_from(errno)};
   }

@@ -13,6 +13,9 @@ namespace sf::link {
 // Room that a buffer for receive() must have: the largest super-frame (a 64 KiB IP packet behind an Ethernet
 // header), rounded up.
 inline constexpr std::size_t kMaxFrame = 65535 + 14 + 115;
+// The largest IP packet that is sent to a link with Features::big_tcp: four times 64 KiB, and a recorded
+// frame of that size still is one that Wireshark opens.
+inline constexpr std::uint32_t kMaxBigTcpPacket = 260'000;
 
 enum class Status : std::uint8_t {
   ok,
@@ -31,6 +34,7 @@ struct Frame {
 struct Features {
   bool checksum = false;  // frames with Offload::checksum_needed
   bool tcp_gso = false;   // GsoType::tcp4 and tcp6
+  bool big_tcp = false;   // the same above 64 KiB, up to kMaxBigTcpPacket; needs tcp_gso
   bool udp_gso = false;   // GsoType::udp
 };
 

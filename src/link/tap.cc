@@ -1,9 +1,11 @@
 #include "link/tap.hh"
 
 #include <sys/uio.h>
+#include <sys/utsname.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <optional>
 
 namespace sf::link {
@@ -96,6 +98,14 @@ bool is_gone(int error) {
 }
 
 }  // namespace
+
+bool kernel_has_big_tcp() {
+  utsname name{};
+  int major = 0;
+  int minor = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%d.%d", &major, &minor) != 2) return false;
+  return major > 6 || (major == 6 && minor >= 3);
+}
 
 Tap::Tap(UniqueFd device, bool vnet_header, Features features)
     : device_(std::move(device)), vnet_header_(vnet_header), features_(vnet_header ? features : Features{}) {}

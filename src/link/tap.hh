@@ -1,4 +1,5 @@
-// A Link over a TAP device, with the offloads that make a frame up to 64 KiB at any MTU.
+// A Link over a TAP device, with the offloads that make a frame up to 64 KiB, and towards the guest 256 KiB,
+// at any MTU.
 //
 // setup/ opens and configures the device: IFF_TAP | IFF_NO_PI, and, where there is one, IFF_VNET_HDR with a
 // header of kVnetHeaderSize bytes (TUNSETVNETHDRSZ) in the machine's byte order before every frame.
@@ -8,6 +9,10 @@
 #include "link/link.hh"
 
 namespace sf::link {
+
+// Whether this kernel's IP takes Features::big_tcp frames from a device: IPv4 since Linux 6.3 (IPv6
+// since 5.19). An older one drops them, and nothing tells.
+[[nodiscard]] bool kernel_has_big_tcp();
 
 class Tap final : public Link {
  public:

@@ -16,7 +16,7 @@ using wire::IpProtocol;
 using wire::kEthernetHeaderSize;
 using wire::kUdpHeaderSize;
 
-// Ethernet, IPv6 with a Fragment header, and the largest TCP header.
+// Ethernet, IPv6 with an extension header, and the largest TCP header.
 constexpr std::size_t kMaxHeaders = kEthernetHeaderSize + 48 + wire::kTcpMaxHeaderSize;
 // More segments than this in one UDP super-frame are refused by the kernels that limit them
 // (UDP_MAX_SEGMENTS).
@@ -112,31 +112,54 @@ Status ToGuest::send_tcp(const MacAddress& to, const IpHeader& ip, const wire::T
                          std::span<const Bytes> payload, std::uint16_t gso_size) {
   if (payload.size() > Link::kMaxParts - 1) return count_dropped();
   const std::size_t size = total_size(payload);
-  const bool super_frame = gso_size != 0 && size > gso_size;
-  const GsoType gso = !super_frame ? GsoType::none : ip.source.is_v4() ? GsoType::tcp4 : GsoType::tcp6;
-  const auto send_one = [&](const wire::TcpSegment& segment, std::span<const Bytes> data, GsoType type) {
-    std::array<std::uint8_t, wire::kTcpMaxHeaderSize> buffer;
-    Writer out(buffer);
-    segment.emit(out, 0);
-    const Transport transport{static_cast<std::uint8_t>(IpProtocol::tcp), out.written(),
-                              wire::kTcpChecksumOffset};
-    return send_transport(to, ip, transport, data, type, type == GsoType::none ? std::uint16_t{0} : gso_size);
+  if (gso_size == 0 || size <= gso_size) return send_segments(to, ip, header, payload, 0);
+  const std::size_t headers = ip.size() + header.header_size();
+  const auto most = [&](std::size_t packet) {
+    return std::max<std::size_t>((packet - headers) / gso_size, 1) * gso_size;
   };
-  if (!super_frame || features_.tcp_gso) return send_one(header, payload, gso);
+  std::size_t step = features_.tcp_gso ? most(max_tcp_packet()) : gso_size;
 
   Status status = Status::ok;
   wire::TcpSegment segment = header;
-  for (std::size_t offset = 0; offset < size && status != Status::gone; offset += gso_size) {
-    const bool last = offset + gso_size >= size;
+  for (std::size_t offset = 0; offset < size && status != Status::gone;) {
+    const std::size_t count = std::min(step, size - offset);
+    const bool last = offset + count == size;
     segment.sequence = header.sequence + static_cast<std::uint32_t>(offset);
     segment.flags.fin = header.flags.fin && last;
     segment.flags.psh = header.flags.psh && last;
     segment.flags.cwr = header.flags.cwr && offset == 0;  // RFC 3168 section 6.1.2: once per window
     Parts parts;
-    const std::size_t used = gather(payload, offset, gso_size, parts, 0);
-    status = worse(status, send_one(segment, std::span(parts).first(used), GsoType::none));
+    const std::size_t used = gather(payload, offset, count, parts, 0);
+    const std::uint64_t dropped = counters_.dropped;
+    const Status sent = send_segments(to, ip, segment, std::span(parts).first(used), gso_size);
+    if (sent == Status::dropped && count > most(kMaxIpPacket)) {
+      // A kernel that has its memory in small pieces only cannot take so much at once. Nothing is lost yet.
+      counters_.dropped = dropped;
+      step = most(kMaxIpPacket);
+      continue;
+    }
+    status = worse(status, sent);
+    offset += count;
   }
   return status;
+}
+
+// One frame: a segment, or a super-frame where the payload is larger than gso_size.
+Status ToGuest::send_segments(const MacAddress& to, const IpHeader& ip, const wire::TcpSegment& header,
+                              std::span<const Bytes> payload, std::uint16_t gso_size) {
+  std::array<std::uint8_t, wire::kTcpMaxHeaderSize> buffer;
+  Writer out(buffer);
+  header.emit(out, 0);
+  const Transport transport{static_cast<std::uint8_t>(IpProtocol::tcp), out.written(),
+                            wire::kTcpChecksumOffset};
+  const std::size_t size = total_size(payload);
+  if (size <= gso_size || gso_size == 0) return send_transport(to, ip, transport, payload, GsoType::none, 0);
+  const GsoType gso = ip.source.is_v4() ? GsoType::tcp4 : GsoType::tcp6;
+  if (ip.size() + out.offset() + size <= kMaxIpPacket)
+    return send_transport(to, ip, transport, payload, gso, gso_size);
+  IpHeader big = ip;
+  big.big = true;
+  return send_transport(to, big, transport, payload, gso, gso_size);
 }
 
 Status ToGuest::send_udp(const MacAddress& to, const IpHeader& ip, std::uint16_t source_port,

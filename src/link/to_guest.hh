@@ -27,9 +27,9 @@ class ToGuest {
   ToGuest(Link& link, MacAddress gateway_mac, std::uint32_t mtu)
       : link_(link), features_(link.features()), gateway_mac_(gateway_mac), mtu_(mtu) {}
 
-  // One TCP segment, or a super-frame of `gso_size`-byte segments where the payload is larger than gso_size.
-  // Ports, sequence and so on are `header`'s; its payload view is not looked at. At most Link::kMaxParts - 1
-  // payload pieces; header and payload together at most 65,535 bytes of IP.
+  // One TCP segment; or, where the payload is larger than gso_size, a super-frame of `gso_size`-byte
+  // segments, and as many as it takes of what the link has. Ports, sequence and so on are `header`'s; its
+  // payload view is not looked at. At most Link::kMaxParts - 1 payload pieces.
   [[nodiscard]] Status send_tcp(const MacAddress& to, const wire::IpHeader& ip,
                                 const wire::TcpSegment& header, std::span<const Bytes> payload,
                                 std::uint16_t gso_size);
@@ -55,12 +55,21 @@ class ToGuest {
   [[nodiscard]] Status send_frame(const MacAddress& to, wire::EtherType type, Bytes body);
 
   [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
+  // The largest IP packet that a TCP super-frame makes.
+  [[nodiscard]] std::uint32_t max_tcp_packet() const {
+    return features_.big_tcp ? kMaxBigTcpPacket : kMaxIpPacket;
+  }
+
+  // What the length fields of IP can say.
+  static constexpr std::uint32_t kMaxIpPacket = 65535;
   [[nodiscard]] const ToGuestCounters& counters() const { return counters_; }
 
  private:
   // A transport header, where its checksum stands in it, and what follows it.
   struct Transport;
 
+  Status send_segments(const MacAddress& to, const wire::IpHeader& ip, const wire::TcpSegment& header,
+                       std::span<const Bytes> payload, std::uint16_t gso_size);
   Status send_transport(const MacAddress& to, const wire::IpHeader& ip, const Transport& transport,
                         std::span<const Bytes> payload, wire::GsoType gso, std::uint16_t gso_size);
   Status send_datagram(const MacAddress& to, const wire::IpHeader& ip, std::uint16_t source_port,

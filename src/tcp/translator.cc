@@ -7,9 +7,10 @@ namespace {
 
 using host::HostError;
 
-// What one super-frame's payload may be at most: an IP packet's length field counts 16 bits, headers with all
-// their options included.
-constexpr std::uint32_t kMaxIpPacket = 65535;
+constexpr std::uint32_t kFrameUnit = 65536;  // what a flush counts as one frame
+// Parts of one read, and of one super-frame: pieces may be entered anywhere, and be left half-filled.
+constexpr std::size_t kMaxParts = link::Link::kMaxParts - 1;
+static_assert(link::kMaxBigTcpPacket / (PieceQueue::kRoom - PieceQueue::kWorthwhile) + 2 <= kMaxParts);
 
 wire::IpHeader ip_header(const Flow& flow) {
   wire::IpHeader ip;
@@ -41,7 +42,7 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
     return;
   }
   if (flow.connection.unacknowledged() >= Connection::kCapacity / 4) {
-    while (flow.connection.ack_pending() && emit(flow, now)) {
+    while (flow.connection.ack_pending() && emit(flow, now).has_value()) {
     }
   }
 }
@@ -129,20 +130,24 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   if (!flow.host_readable || flow.host_ended || flow.socket == host::kNoSocket) return false;
   const std::uint32_t most = std::min(flow.connection.room(flow.to_guest.size()), max_payload(flow));
   if (most == 0) return false;
-  const MutBytes into = flow.to_guest.room(pool_, most);
-  if (into.empty()) {
+  std::array<MutBytes, kMaxParts> parts;
+  const std::size_t count = flow.to_guest.room(pool_, most, parts);
+  if (count == 0) {
     // With something in flight its ACK comes back here; without, only time can bring memory.
     if (flow.to_guest.size() == 0) flow.retry_at = now + kStarvedRetry;
     return false;
   }
   flow.retry_at = kNever;
+  const std::span<const MutBytes> into(parts.data(), count);
   const host::IoResult result = host_.receive(flow.socket, into);
   flow.to_guest.append(result.bytes);
   if (result.bytes > 0) {
     flow.bytes_to_guest += result.bytes;
     counters_.bytes_to_guest += result.bytes;
     // Edge-triggered: a short read has emptied the socket, unless its end is near.
-    if (result.bytes < into.size() && !flow.host_closing) flow.host_readable = false;
+    std::size_t asked = 0;
+    for (const MutBytes part : into) asked += part.size();
+    if (result.bytes < asked && !flow.host_closing) flow.host_readable = false;
     return true;
   }
   if (result.error == HostError::would_block && !flow.host_failed) {
@@ -205,14 +210,16 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
 
 bool Translator::flush(Flow& flow, Time now) {
   if (finished(flow)) return false;
-  unsigned budget = kFramesPerFlush;
+  std::uint32_t budget = kFramesPerFlush;
   while (budget > 0) {
     const bool progress = read_from_host(flow, now);
     if (finished(flow)) return false;
     bool sent = false;
-    while (budget > 0 && emit(flow, now)) {
+    while (budget > 0) {
+      const auto length = emit(flow, now);
+      if (!length) break;
       sent = true;
-      --budget;
+      budget -= std::min(budget, 1 + *length / kFrameUnit);
     }
     if (!progress && !sent) break;
   }
@@ -224,18 +231,18 @@ bool Translator::flush(Flow& flow, Time now) {
   return budget == 0;
 }
 
-bool Translator::emit(Flow& flow, Time now) {
+std::optional<std::uint32_t> Translator::emit(Flow& flow, Time now) {
   auto emission = flow.connection.next(flow.to_guest.size(), max_payload(flow), now);
-  if (!emission) return false;
+  if (!emission) return std::nullopt;
   send_segment(flow, emission->header, emission->offset, emission->length);
-  return true;
+  return emission->length;
 }
 
 void Translator::send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset,
                               std::uint32_t length) {
   header.source_port = flow.remote.port;
   header.destination_port = flow.guest.port;
-  std::array<Bytes, link::Link::kMaxParts - 1> pieces;
+  std::array<Bytes, kMaxParts> pieces;
   const std::size_t count = flow.to_guest.slices(offset, length, pieces);
   // A frame that the link does not take is one lost on the way: retransmission has the answer.
   static_cast<void>(to_guest_.send_tcp(flow.guest_mac, ip_header(flow), header, {pieces.data(), count},
@@ -246,7 +253,9 @@ std::uint32_t Translator::max_payload(const Flow& flow) const {
   const auto headers =
       static_cast<std::uint32_t>(wire::ip_header_size(flow.guest.address) + wire::kTcpMaxHeaderSize);
   const std::uint32_t segment = flow.connection.segment_size();
-  return std::max(segment, (kMaxIpPacket - headers) / segment * segment);
+  const std::uint32_t packet =
+      flow.connection.transmit().big_is_cut() ? link::ToGuest::kMaxIpPacket : to_guest_.max_tcp_packet();
+  return std::max(segment, (packet - headers) / segment * segment);
 }
 
 void Translator::on_deadline(Flow& flow, Time now) {

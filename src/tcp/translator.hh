@@ -8,8 +8,8 @@
 //     more, the tail goes first. Nothing that came in window is ever dropped.
 //   to guest: as much as the guest's window allows is read from the socket into the flow's piece queue, and
 //   sent from
-//     there in super-frames of up to 64 KiB; the ACK lets it go. What the window does not allow stays in the
-//     socket.
+//     there in super-frames as large as the link takes; the ACK lets it go. What the window does not allow
+//     stays in the socket.
 //   ACKs: one per flow and loop turn (flush), earlier when a quarter of the window has come in.
 //
 // The socket connects first; a SYN-ACK follows when it has. A refused connect is a RST to the guest, an
@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "base/log.hh"
 #include "base/piece_pool.hh"
@@ -42,7 +43,8 @@ class Translator {
  public:
   static constexpr Duration kDnsConnectTimeout = 3s;  // then the next name server
   static constexpr Duration kStarvedRetry = 10ms;
-  static constexpr unsigned kFramesPerFlush = 8;  // per flow and turn, so that no flow starves the others
+  // Per flow and turn, so that no flow starves the others: frames, each 64 KiB of a larger one counted.
+  static constexpr std::uint32_t kFramesPerFlush = 8;
 
   Translator(host::Host& host, link::ToGuest& to_guest, const link::Network& network, PiecePool& pool,
              SipKey key, const Log& log)
@@ -68,8 +70,8 @@ class Translator {
                       const wire::TcpSegment& segment);
 
   [[nodiscard]] static Time deadline(const Flow& flow);
-  // Nothing is left to do: the flow may be destroyed. What the guest was told has arrived stays until the host has
-  // taken it, also when the guest is through.
+  // Nothing is left to do: the flow may be destroyed. What the guest was told has arrived stays until the
+  // host has taken it, also when the guest is through.
   [[nodiscard]] static bool finished(const Flow& flow) {
     return flow.connection.phase() == Connection::Phase::closed && flow.held == 0;
   }
@@ -84,7 +86,8 @@ class Translator {
   void pass_fin_on(Flow& flow);
   [[nodiscard]] bool read_from_host(Flow& flow, Time now);
   void host_stream_failed(Flow& flow);
-  [[nodiscard]] bool emit(Flow& flow, Time now);
+  // Sends the next segment; returns its payload's length, nothing where there was none to send.
+  std::optional<std::uint32_t> emit(Flow& flow, Time now);
   void send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset, std::uint32_t length);
   void reset_guest(Flow& flow);
   void end(Flow& flow, bool abort_host);

@@ -1,9 +1,14 @@
 #include "tcp/transmit.hh"
 
 namespace sf::tcp {
+namespace {
+
+constexpr std::uint32_t kBigFrame = 65536;
+
+}  // namespace
 
 void TransmitHalf::start(Seq first, std::uint32_t mss, std::uint32_t window, Seq irs) {
-  una_ = nxt_ = recover_ = retransmit_next_ = window_ack_ = first;
+  una_ = nxt_ = recover_ = retransmit_next_ = window_ack_ = big_begin_ = big_end_ = first;
   window_seq_ = irs;  // RFC 9293 section 3.10.7.4, SYN-RECEIVED: the next segment's window is taken
   mss_ = mss;
   window_ = max_window_ = window;
@@ -36,7 +41,8 @@ TransmitHalf::AckResult TransmitHalf::on_ack(Seq ack, Seq segment_seq, std::uint
     }
     advance(ack, now);
   } else if (in_flight() > 0 && (new_blocks || (bare && same_window))) {
-    // RFC 5681 section 2, and RFC 6675 section 2 for a guest that tells blocks: its window may change meanwhile.
+    // RFC 5681 section 2, and RFC 6675 section 2 for a guest that tells blocks: its window may change
+    // meanwhile.
     on_duplicate(now);
   }
   return result;
@@ -45,6 +51,7 @@ TransmitHalf::AckResult TransmitHalf::on_ack(Seq ack, Seq segment_seq, std::uint
 void TransmitHalf::advance(Seq ack, Time now) {
   const std::uint32_t acked = ack - una_;
   una_ = ack;
+  watch_big(ack);
   duplicates_ = 0;
   sacked_.drop_before(una_);
   if (timed_at_ != kNever && ack >= timed_) {
@@ -76,6 +83,12 @@ void TransmitHalf::on_duplicate(Time now) {
   if (duplicates_ < kDuplicateAcks && sacked_.total() <= 2 * mss_) return;
   enter(Recovery::fast);
   retransmit_at_ = now + rtt_.rto();
+}
+
+void TransmitHalf::watch_big(Seq ack) {
+  if (big_begin_ == big_end_ || ack <= big_begin_) return;
+  if (ack < big_end_) big_is_cut_ = true;
+  big_begin_ = big_end_;
 }
 
 void TransmitHalf::enter(Recovery recovery) {
@@ -154,6 +167,10 @@ void TransmitHalf::sent(const Chunk& chunk, Time now) {
   } else {
     nxt_ = end;
     if (chunk.fin) fin_sent_ = true;
+    if (chunk.length >= kBigFrame && big_begin_ == big_end_) {
+      big_begin_ = chunk.seq;
+      big_end_ = end;
+    }
     if (timed_at_ == kNever) {
       timed_ = end;
       timed_at_ = now;

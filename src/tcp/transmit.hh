@@ -25,7 +25,7 @@ namespace sf::tcp {
 class TransmitHalf {
  public:
   // Most that is in flight to the guest on one connection; bounds its piece queue.
-  static constexpr std::uint32_t kMaxInFlight = 512 * 1024;
+  static constexpr std::uint32_t kMaxInFlight = 1024 * 1024;
   static constexpr std::uint8_t kDuplicateAcks = 3;  // RFC 5681 section 3.2
   static constexpr std::uint8_t kMaxTimeouts = 10;   // in a row, without any ACK between: about four minutes
   static constexpr Duration kPersistFirst = 300ms;
@@ -75,6 +75,10 @@ class TransmitHalf {
   [[nodiscard]] std::uint32_t mss() const { return mss_; }
   [[nodiscard]] const RttEstimator& rtt() const { return rtt_; }
   [[nodiscard]] std::uint64_t retransmissions() const { return retransmissions_; }
+  // A super-frame above 64 KiB was acknowledged in part only: on its way to the application somebody had to
+  // cut it to single segments (a bridge or a veth behind the guest's TAP), which costs more than it has
+  // saved.
+  [[nodiscard]] bool big_is_cut() const { return big_is_cut_; }
 
  private:
   // What recovery is under way.
@@ -82,6 +86,7 @@ class TransmitHalf {
 
   void advance(Seq ack, Time now);
   void on_duplicate(Time now);
+  void watch_big(Seq ack);
   void enter(Recovery recovery);
   // True: the guest has more than was known.
   bool note_sack(const wire::TcpOptions& options);
@@ -96,6 +101,8 @@ class TransmitHalf {
   Seq recover_;          // recovery ends when this is acknowledged
   Seq retransmit_next_;  // within recovery: all before it has gone out again
   Seq timed_;            // the RTT sample under way ends with the ACK of this
+  Seq big_begin_;        // a super-frame above 64 KiB whose ACK is awaited; none where both are the same
+  Seq big_end_;
   std::uint32_t window_ = 0;
   std::uint32_t max_window_ = 0;
   std::uint32_t mss_ = 536;
@@ -114,6 +121,7 @@ class TransmitHalf {
   bool fin_wanted_ = false;
   bool fin_sent_ = false;
   bool fin_acked_ = false;
+  bool big_is_cut_ = false;
 };
 
 }  // namespace sf::tcp

@@ -71,6 +71,7 @@ tl::expected<IpPacket, DropReason> parse_quoted_ip(Bytes packet) {
 
 std::size_t IpHeader::size() const {
   if (source.is_v4()) return kIpv4HeaderSize;
+  if (big) return kIpv6HeaderSize + kIpv6JumboHeaderSize;
   return kIpv6HeaderSize + (fragment ? kIpv6FragmentHeaderSize : 0);
 }
 

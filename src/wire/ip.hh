@@ -70,15 +70,18 @@ struct IpHeader {
   std::uint8_t protocol = 0;
   std::uint8_t ttl = 64;
   std::uint8_t traffic_class = 0;
-  bool dont_fragment = true;         // IPv4 only
-  std::uint16_t id = 0;              // IPv4 only, for packets without a Fragment
+  bool dont_fragment = true;           // IPv4 only
+  std::uint16_t id = 0;                // IPv4 only, for packets without a Fragment
   std::optional<Fragment> fragment{};  // IPv6: makes a Fragment extension header
+  // A super-frame above 64 KiB, as Linux passes it between devices (BIG TCP): IPv4's total length is 0, and
+  // the frame's end is the packet's; IPv6 has a jumbogram's length (RFC 2675). No fragment.
+  bool big = false;
 
   // 20, 40, or 48 bytes.
   [[nodiscard]] std::size_t size() const;
   // Writes the header for `payload_length` bytes of upper-layer data. The writer fails where size() +
   // payload_length does not fit the length field (65,535 in all for IPv4, 65,535 after the fixed header for
-  // IPv6).
+  // IPv6) and `big` is not set.
   void emit(Writer& out, std::size_t payload_length) const;
 };
 

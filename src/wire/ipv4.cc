@@ -65,12 +65,12 @@ void emit_ipv4(Writer& out, const IpHeader& header, std::size_t payload_length) 
     fragment =
         static_cast<std::uint16_t>((header.fragment->more ? 0x2000U : 0U) | header.fragment->offset / 8);
   }
-  if (payload_length > kMaxTotalLength || total > kMaxTotalLength || !header.destination.is_v4())
-    return out.fail();
+  const bool fits = payload_length <= kMaxTotalLength && total <= kMaxTotalLength;
+  if ((!fits && !header.big) || !header.destination.is_v4()) return out.fail();
   const std::size_t start = out.offset();
   out.u8(0x45);
   out.u8(header.traffic_class);
-  out.u16(static_cast<std::uint16_t>(total));
+  out.u16(header.big ? std::uint16_t{0} : static_cast<std::uint16_t>(total));
   out.u16(id);
   out.u16(fragment);
   out.u8(header.ttl);

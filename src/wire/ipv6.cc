@@ -6,6 +6,8 @@ namespace sf::wire {
 namespace {
 
 constexpr std::size_t kMaxPayloadLength = 65535;
+constexpr std::size_t kMaxJumboLength = 0xffffffff;
+constexpr std::uint8_t kJumboOption = 0xc2;  // RFC 2675 section 2
 
 // RFC 8200 section 4.2: an option we do not know is skipped only where the two highest bits of its type are
 // zero. Those that we know (Pad1, PadN, router alert) need nothing done.
@@ -125,17 +127,24 @@ tl::expected<IpPacket, DropReason> parse_ipv6(Bytes packet, Ipv6View::Strictness
 }
 
 void emit_ipv6(Writer& out, const IpHeader& header, std::size_t payload_length) {
-  const std::size_t extension = header.fragment ? kIpv6FragmentHeaderSize : 0;
-  if (payload_length > kMaxPayloadLength - extension || !header.destination.is_v6()) return out.fail();
+  const std::size_t extension = header.size() - kIpv6HeaderSize;
+  if (!header.destination.is_v6()) return out.fail();
+  if (payload_length > (header.big ? kMaxJumboLength : kMaxPayloadLength) - extension) return out.fail();
   if (header.fragment && (header.fragment->offset % 8 != 0 || header.fragment->offset > 0xffff))
     return out.fail();
   out.u32(0x60000000U | (std::uint32_t{header.traffic_class} << 20));
-  out.u16(static_cast<std::uint16_t>(payload_length + extension));
-  out.u8(header.fragment ? ipv6_next::kFragment : header.protocol);
+  out.u16(header.big ? std::uint16_t{0} : static_cast<std::uint16_t>(payload_length + extension));
+  out.u8(header.big ? ipv6_next::kHopByHop : header.fragment ? ipv6_next::kFragment : header.protocol);
   out.u8(header.ttl);
   out.bytes(header.source.wire_bytes());
   out.bytes(header.destination.wire_bytes());
-  if (header.fragment) {
+  if (header.big) {
+    out.u8(header.protocol);
+    out.u8(0);  // in units of 8 bytes beyond the first
+    out.u8(kJumboOption);
+    out.u8(4);
+    out.u32(static_cast<std::uint32_t>(payload_length + extension));
+  } else if (header.fragment) {
     out.u8(header.protocol);
     out.u8(0);
     out.u16(static_cast<std::uint16_t>(header.fragment->offset | (header.fragment->more ? 1U : 0U)));

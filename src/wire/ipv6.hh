@@ -19,6 +19,7 @@ namespace sf::wire {
 
 inline constexpr std::size_t kIpv6HeaderSize = 40;
 inline constexpr std::size_t kIpv6FragmentHeaderSize = 8;
+inline constexpr std::size_t kIpv6JumboHeaderSize = 8;  // hop-by-hop, with the one option
 // A chain longer than this is taken for an attack; RFC 8504 section 5.3 allows such limits.
 inline constexpr int kMaxIpv6ExtensionHeaders = 8;
 

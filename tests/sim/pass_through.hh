@@ -35,7 +35,7 @@ class PassHost : public host::Host {
   [[nodiscard]] host::IoResult send(host::SocketId socket, std::span<const Bytes> pieces) override {
     return real_.send(socket, pieces);
   }
-  [[nodiscard]] host::IoResult receive(host::SocketId socket, MutBytes into) override {
+  [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override {
     return real_.receive(socket, into);
   }
   void shutdown_send(host::SocketId socket) override { real_.shutdown_send(socket); }

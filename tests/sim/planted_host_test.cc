@@ -117,9 +117,9 @@ TEST(PlantedBug, SendAfterTheEnd) {
 
 class ClaimsMore final : public EditHost {
   using EditHost::EditHost;
-  IoResult receive(SocketId socket, MutBytes into) override {
+  IoResult receive(SocketId socket, std::span<const MutBytes> into) override {
     IoResult result = PassHost::receive(socket, into);
-    if (result.bytes > 0 && result.bytes < into.size()) ++result.bytes;
+    if (result.bytes > 0 && result.bytes < into[0].size()) ++result.bytes;
     return result;
   }
 };
@@ -129,7 +129,7 @@ TEST(PlantedBug, MoreTowardsTheGuestThanTheHostGave) {
 
 class FalseEnd final : public EditHost {
   using EditHost::EditHost;
-  IoResult receive(SocketId socket, MutBytes into) override {
+  IoResult receive(SocketId socket, std::span<const MutBytes> into) override {
     const IoResult result = PassHost::receive(socket, into);
     return result.error == HostError::would_block ? IoResult{} : result;
   }

@@ -167,7 +167,7 @@ host::IoResult SimHost::send(SocketId socket, std::span<const Bytes> pieces) {
   return found != nullptr ? found->send(pieces) : host::IoResult{0, HostError::other};
 }
 
-host::IoResult SimHost::receive(SocketId socket, MutBytes into) {
+host::IoResult SimHost::receive(SocketId socket, std::span<const MutBytes> into) {
   SimStream* const found = stream(socket, "receive");
   return found != nullptr ? found->receive(into) : host::IoResult{0, HostError::other};
 }

@@ -37,7 +37,7 @@ class SimHost final : public host::Host {
                                                                              host::Token token) override;
   [[nodiscard]] host::HostError finish_connect(host::SocketId socket) override;
   [[nodiscard]] host::IoResult send(host::SocketId socket, std::span<const Bytes> pieces) override;
-  [[nodiscard]] host::IoResult receive(host::SocketId socket, MutBytes into) override;
+  [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(host::SocketId socket) override;
   void abort(host::SocketId socket) override;
   [[nodiscard]] tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,

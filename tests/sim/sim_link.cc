@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sim/big_frames.hh"
+
 namespace sf::sim {
 namespace {
 
@@ -32,28 +34,45 @@ link::Status SimLink::send(std::span<const Bytes> parts, const wire::Offload& of
   if (parts.size() > kMaxParts) world_.violation("frame", "{} parts in one send()", parts.size());
   for (const Bytes& part : parts) frame.bytes.insert(frame.bytes.end(), part.begin(), part.end());
   frame.offload = offload;
+  const bool taken = !fault(plan_.drop_send);
+  ++activity_;
+  if (!is_big(frame.bytes))
+    return take_from_stack(std::move(frame), taken) ? link::Status::ok : link::Status::dropped;
+  auto pieces = split_big(frame);
+  const auto* wrong = std::get_if<const char*>(&pieces);
+  if (wrong != nullptr || !plan_.features.big_tcp) {
+    world_.violation("offload", "above 64 KiB: {}",
+                     wrong != nullptr ? *wrong : "the device does not take it");
+    return link::Status::dropped;
+  }
+  // A device refuses it as a whole.
+  if (!taken) return link::Status::dropped;
+  for (Frame& piece : std::get<std::vector<Frame>>(pieces)) take_from_stack(std::move(piece), true);
+  return link::Status::ok;
+}
+
+bool SimLink::take_from_stack(Frame frame, bool taken) {
+  const wire::Offload offload = frame.offload;
   if (const char* wrong = offload_fault(frame.bytes, offload); wrong != nullptr) {
     world_.violation("offload", "{}: {}", wrong, describe_frame(frame.bytes));
-    return link::Status::dropped;
+    return false;
   }
   const link::Features& features = plan_.features;
   if ((offload.checksum_needed && !features.checksum) ||
       (offload.gso == wire::GsoType::udp && !features.udp_gso) ||
       (offload.gso != wire::GsoType::none && offload.gso != wire::GsoType::udp && !features.tcp_gso)) {
     world_.violation("offload", "asks for what the device does not have: {}", describe_frame(frame.bytes));
-    return link::Status::dropped;
+    return false;
   }
-  ++activity_;
-  const bool taken = !fault(plan_.drop_send);
   trace(Direction::to_guest, frame, taken ? "" : "refused by the device");
   watch_.on_sent(frame.bytes, offload, taken);
-  if (!taken) return link::Status::dropped;
+  if (!taken) return false;
   if (plan_.deliver_gso_whole) {
     towards_guest(std::move(frame));
   } else {
     for (Frame& piece : to_wire_frames(std::move(frame))) towards_guest(std::move(piece));
   }
-  return link::Status::ok;
+  return true;
 }
 
 void SimLink::disappear() {

@@ -62,6 +62,8 @@ class SimLink final : public link::Link {
   }
   [[nodiscard]] Duration draw_delay(Time& last);
   void deliver_to_stack(Frame frame);
+  // One frame below 64 KiB. False: the device refuses it.
+  bool take_from_stack(Frame frame, bool taken);
   void towards_guest(Frame frame);
   bool damage(Frame& frame);
   void trace(Direction direction, const Frame& frame, const char* fate);

@@ -182,19 +182,23 @@ void SimStream::send_some() {
   wake_sender();
 }
 
-host::IoResult SimStream::receive(MutBytes into) {
-  const std::size_t count = std::min<std::uint64_t>(available(), into.size());
-  if (count > 0) {
+host::IoResult SimStream::receive(std::span<const MutBytes> into) {
+  std::size_t total = 0;
+  for (const MutBytes part : into) {
+    const std::size_t count = std::min<std::uint64_t>(available(), part.size());
     if (ledger_ != nullptr) {
-      ledger_->to_guest.fill(handed_, into.first(count));
+      ledger_->to_guest.fill(handed_, part.first(count));
     } else {
-      std::fill_n(into.begin(), count, std::uint8_t{0});
+      std::fill_n(part.begin(), count, std::uint8_t{0});
     }
     handed_ += count;
+    total += count;
+  }
+  if (total > 0) {
     if (ledger_ != nullptr) ledger_->handed = handed_;
     maybe_reset();
     wake_sender();
-    return {count, HostError::none};
+    return {total, HostError::none};
   }
   if (state_ == State::reset || state_ == State::failed) {
     return {0, std::exchange(error_, HostError::none)};

@@ -26,7 +26,7 @@ class SimStream {
   // -----------------------------------------------------------------------------------------
   [[nodiscard]] host::HostError finish_connect();
   [[nodiscard]] host::IoResult send(std::span<const Bytes> pieces);
-  [[nodiscard]] host::IoResult receive(MutBytes into);
+  [[nodiscard]] host::IoResult receive(std::span<const MutBytes> into);
   void shutdown_send();
   void close();
   void abort();

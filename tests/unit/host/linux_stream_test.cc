@@ -21,7 +21,7 @@ class LinuxStream : public HostTest {
     std::vector<std::uint8_t> buffer(10000);
     EXPECT_TRUE(rig_.run_until([&] {
       while (true) {
-        last = rig_.host.receive(socket_, buffer);
+        last = rig_.host.receive(socket_, std::array{MutBytes{buffer}.first(1), MutBytes{buffer}.subspan(1)});
         if (last.bytes == 0) return last.error != HostError::would_block;
         all.insert(all.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(last.bytes));
       }
@@ -45,10 +45,10 @@ TEST_P(LinuxStream, ConnectsAndTalks) {
   EXPECT_EQ(sent.error, HostError::none);
   EXPECT_EQ(peer.receive(), data);
   std::vector<std::uint8_t> buffer(100);
-  EXPECT_EQ(rig_.host.receive(socket_, buffer).error, HostError::would_block);
+  EXPECT_EQ(rig_.host.receive(socket_, std::array{MutBytes{buffer}}).error, HostError::would_block);
   ASSERT_TRUE(peer.send(data));
   ASSERT_TRUE(rig_.run_until([&] { return rig_.events[1].readable; }));
-  EXPECT_EQ(rig_.host.receive(socket_, buffer).bytes, 30U);
+  EXPECT_EQ(rig_.host.receive(socket_, std::array{MutBytes{buffer}}).bytes, 30U);
   EXPECT_EQ(rig_.host.finish_connect(socket_), HostError::none);  // as often as asked
 }
 
@@ -175,7 +175,7 @@ TEST_P(LinuxStream, ForgetsClosedSockets) {
   rig_.host.close(kNoSocket);
   EXPECT_EQ(rig_.host.open_sockets(), 0U);
   std::vector<std::uint8_t> buffer(10);
-  EXPECT_EQ(rig_.host.receive(closed, buffer).error, HostError::other);
+  EXPECT_EQ(rig_.host.receive(closed, std::array{MutBytes{buffer}}).error, HostError::other);
   EXPECT_EQ(rig_.host.send(closed, std::array{Bytes{buffer}}).error, HostError::other);
   EXPECT_EQ(rig_.host.finish_connect(closed), HostError::other);
   const Peer again = connected(listener);

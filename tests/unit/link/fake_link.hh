@@ -15,7 +15,7 @@ struct SentFrame {
   std::size_t parts = 0;
 };
 
-class FakeLink final : public Link {
+class FakeLink : public Link {
  public:
   explicit FakeLink(Features features = {}) : features_(features) {}
 

@@ -89,7 +89,9 @@ class FakeHost : public host::Host {
   }
   host::HostError finish_connect(host::SocketId) override { return unexpected_stream(); }
   host::IoResult send(host::SocketId, std::span<const Bytes>) override { return {0, unexpected_stream()}; }
-  host::IoResult receive(host::SocketId, MutBytes) override { return {0, unexpected_stream()}; }
+  host::IoResult receive(host::SocketId, std::span<const MutBytes>) override {
+    return {0, unexpected_stream()};
+  }
   void shutdown_send(host::SocketId) override { unexpected_stream(); }
   void abort(host::SocketId) override { unexpected_stream(); }
 

@@ -69,7 +69,7 @@ class ScriptedHost final : public Host {
   }
   HostError finish_connect(SocketId) override { return HostError::other; }
   IoResult send(SocketId, std::span<const Bytes>) override { return {0, HostError::other}; }
-  IoResult receive(SocketId, MutBytes) override { return {0, HostError::other}; }
+  IoResult receive(SocketId, std::span<const MutBytes>) override { return {0, HostError::other}; }
   void shutdown_send(SocketId) override {}
   void abort(SocketId) override {}
   const Resolvers& resolvers(Time) override { return resolvers_; }

@@ -61,16 +61,18 @@ class StreamHost final : public Host {
     if (result.bytes == 0) result.error = HostError::would_block;
     return result;
   }
-  IoResult receive(SocketId id, MutBytes into) override {
+  IoResult receive(SocketId id, std::span<const MutBytes> into) override {
     Socket& s = socket(id);
     ++s.receives;
     EXPECT_FALSE(into.empty()) << "an empty read looks like the end";
-    const std::size_t count = std::min(into.size(), s.incoming.size());
-    if (count > 0) {
-      std::copy_n(s.incoming.begin(), count, into.begin());
+    std::size_t total = 0;
+    for (const MutBytes part : into) {
+      const std::size_t count = std::min(part.size(), s.incoming.size());
+      std::copy_n(s.incoming.begin(), count, part.begin());
       s.incoming.erase(s.incoming.begin(), s.incoming.begin() + static_cast<std::ptrdiff_t>(count));
-      return {count, HostError::none};
+      total += count;
     }
+    if (total > 0) return {total, HostError::none};
     if (s.receive_error != HostError::none) return {0, s.receive_error};
     return {0, s.ended ? HostError::none : HostError::would_block};
   }

@@ -16,12 +16,18 @@ class PieceQueueTest : public testing::Test {
  protected:
   // Receives up to `want` bytes of the stream, of which `there` have come. Returns how many.
   std::size_t receive(std::size_t want, std::size_t there) {
-    const MutBytes room = queue_.room(pool_, want);
-    EXPECT_LE(room.size(), want);
-    if (room.empty()) return 0;
-    const std::size_t count = std::min(there, room.size());
-    const Owned bytes = pattern(count, end_);
-    std::copy(bytes.begin(), bytes.end(), room.begin());
+    std::array<MutBytes, kParts> parts;
+    const std::size_t used = queue_.room(pool_, want, parts);
+    std::size_t count = 0;
+    std::size_t offered = 0;
+    for (const MutBytes part : std::span(parts).first(used)) {
+      EXPECT_FALSE(part.empty());
+      offered += part.size();
+      const Owned bytes = pattern(std::min(there - count, part.size()), end_ + count);
+      std::copy(bytes.begin(), bytes.end(), part.begin());
+      count += bytes.size();
+    }
+    EXPECT_LE(offered, want);
     queue_.append(count);
     end_ += count;
     return count;
@@ -38,13 +44,14 @@ class PieceQueueTest : public testing::Test {
     begin_ += count;
   }
   void expect_bytes(std::uint32_t offset, std::uint32_t length) const {
-    std::array<Bytes, PieceQueue::kEntries> slices;
+    std::array<Bytes, 40> slices;
     const std::size_t used = queue_.slices(offset, length, slices);
     Owned all;
     for (std::size_t i = 0; i < used; ++i) all.insert(all.end(), slices[i].begin(), slices[i].end());
     EXPECT_EQ(all, pattern(length, begin_ + offset));
   }
 
+  static constexpr std::size_t kParts = 7;
   PiecePool pool_{64};
   PieceQueue queue_;
   std::size_t begin_ = 0;
@@ -85,16 +92,20 @@ TEST_F(PieceQueueTest, AReadThatBringsNothingHoldsNothing) {
 TEST_F(PieceQueueTest, WithoutMemoryThereIsNoRoom) {
   PiecePool small(1);
   PieceQueue queue;
-  EXPECT_FALSE(queue.room(small, 65'536).empty());
-  queue.append(65'536);
-  EXPECT_TRUE(queue.room(small, 100).empty());
-  queue.release(65'536);
-  EXPECT_FALSE(queue.room(small, 100).empty());
+  std::array<MutBytes, kParts> parts;
+  EXPECT_EQ(queue.room(small, 200'000, parts), 1U);
+  EXPECT_EQ(parts[0].size(), PieceQueue::kRoom);
+  queue.append(PieceQueue::kRoom);
+  EXPECT_EQ(queue.room(small, 100, parts), 0U);
+  queue.append(0);
+  queue.release(PieceQueue::kRoom);
+  EXPECT_EQ(queue.room(small, 100, parts), 1U);
+  queue.append(0);
 }
 
 TEST_F(PieceQueueTest, HoldsAllThatMayBeInFlight) {
-  fill(512 * 1024);
-  expect_bytes(0, 512 * 1024);
+  fill(1024 * 1024);
+  expect_bytes(0, 1024 * 1024);
 }
 
 // As ACKs let go at the front, reads go on at the end.
@@ -116,12 +127,49 @@ TEST_F(PieceQueueTest, ReleasingMoreThanThereIsReleasesAll) {
   EXPECT_EQ(queue_.size(), 0U);
 }
 
-// A super-frame of 64 KiB has to fit the parts that a link takes.
+// One read fills several pieces; what it leaves empty goes back at once.
+TEST_F(PieceQueueTest, OneReadFillsManyPieces) {
+  EXPECT_EQ(receive(260'000, 260'000), 260'000U);
+  EXPECT_EQ(pool_.in_use(), 4U);
+  expect_bytes(0, 260'000);
+  receive(260'000, 100'000);
+  EXPECT_EQ(pool_.in_use(), 6U);
+  expect_bytes(1, 359'999);
+  receive(260'000, 0);
+  EXPECT_EQ(pool_.in_use(), 6U);
+  queue_.clear();
+  EXPECT_EQ(pool_.in_use(), 0U);
+}
+
+// A last piece without room worth a read stays as it is when the new one stays empty.
+TEST_F(PieceQueueTest, AnEmptyReadBehindAFullPieceLeavesNothing) {
+  receive(PieceQueue::kRoom - 10, PieceQueue::kRoom - 10);
+  receive(100'000, 0);
+  EXPECT_EQ(pool_.in_use(), 1U);
+  receive(100'000, 50'000);
+  expect_bytes(0, static_cast<std::uint32_t>(PieceQueue::kRoom) + 49'990);
+}
+
+TEST_F(PieceQueueTest, GivesItsPiecesBackWhenItEnds) {
+  {
+    PieceQueue queue;
+    std::array<MutBytes, kParts> parts;
+    ASSERT_EQ(queue.room(pool_, 150'000, parts), 3U);
+    queue.append(150'000);
+    const PieceQueue moved(std::move(queue));
+    EXPECT_EQ(moved.size(), 150'000U);
+    EXPECT_EQ(pool_.in_use(), 3U);
+  }
+  EXPECT_EQ(pool_.in_use(), 0U);
+}
+
+// A super-frame has to fit the parts that a link takes, whatever the reads were.
 TEST_F(PieceQueueTest, ASuperFrameIsAFewSlices) {
-  for (int i = 0; i < 20'000 && queue_.size() < 400'000; ++i) receive(1460, 1460);
-  for (std::uint32_t offset = 0; offset + 65'535 < queue_.size(); offset += 777) {
-    std::array<Bytes, PieceQueue::kEntries> slices;
-    ASSERT_LE(queue_.slices(offset, 65'535, slices), 3U);
+  for (int i = 0; i < 20'000 && queue_.size() < 800'000; ++i)
+    receive(9000, 1460 + 97 * static_cast<std::size_t>(i % 40));
+  for (std::uint32_t offset = 0; offset + 260'000 < queue_.size(); offset += 777) {
+    std::array<Bytes, 40> slices;
+    ASSERT_LE(queue_.slices(offset, 260'000, slices), link::Link::kMaxParts - 1);
   }
 }
 

@@ -45,7 +45,8 @@ class TranslatorTest : public testing::Test {
   const Endpoint guest_{Address::v4(10, 0, 2, 100), 40000};
   const Endpoint remote_{Address::v4(198, 51, 100, 7), 80};
 
-  explicit TranslatorTest(std::size_t pieces = 256) : pool_(pieces) {
+  explicit TranslatorTest(std::size_t pieces = 256, link::Features features = link::kAllFeatures)
+      : link_(features), pool_(pieces) {
     network_.gateway_mac = kGatewayMac;
     network_.prefix4 = *Prefix::parse("10.0.2.0/24");
     network_.gateway4 = Address::v4(10, 0, 2, 2);
@@ -189,7 +190,7 @@ class TranslatorTest : public testing::Test {
   mutable std::uint32_t first_heard_ = 0;
   Time now_{1000s};
   link::Network network_;
-  link::FakeLink link_{link::kAllFeatures};
+  link::FakeLink link_;
   link::ToGuest to_guest_{link_, kGatewayMac, 1500};
   host::StreamHost host_;
   PiecePool pool_;

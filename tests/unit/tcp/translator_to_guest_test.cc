@@ -62,7 +62,7 @@ TEST_F(TranslatorToGuest, NoMoreInFlightThanIsAllowed) {
   far_end(2'000'000);
   turn();
   EXPECT_LE(flow().to_guest.size(), TransmitHalf::kMaxInFlight);
-  EXPECT_LE(pool_.in_use(), PieceQueue::kEntries);
+  EXPECT_LE(pool_.in_use(), TransmitHalf::kMaxInFlight / PieceQueue::kRoom + 2);
 }
 
 TEST_F(TranslatorToGuest, ALongStreamArrivesWhole) {
@@ -138,12 +138,12 @@ TEST_F(TranslatorToGuest, ItsFinWaitsForAWindow) {
 }
 
 TEST_F(TranslatorToGuest, AFinAnnouncedBeforeAllIsRead) {
-  far_end(800'000, true);
+  far_end(1'500'000, true);
   turn();
   EXPECT_FALSE(heard_fin());
   guest({.ack = flow().connection.transmit().in_flight()});
   turn();
-  EXPECT_EQ(heard_bytes(), pattern(800'000));
+  EXPECT_EQ(heard_bytes(), pattern(1'500'000));
   EXPECT_TRUE(heard_fin());
 }
 
@@ -158,6 +158,38 @@ TEST_F(TranslatorToGuest, ItsRstResetsTheGuestAfterItsBytes) {
   EXPECT_EQ(hear(1).at, 1000U);
   EXPECT_TRUE(finished());
   EXPECT_EQ(host_.open_sockets(), 0U);
+}
+
+class TranslatorBigTcp : public TranslatorTest {
+ protected:
+  TranslatorBigTcp() : TranslatorTest(256, {.checksum = true, .tcp_gso = true, .big_tcp = true}) {
+    syn_.options.window_scale = std::uint8_t{8};
+    establish();
+  }
+};
+
+TEST_F(TranslatorBigTcp, ReadsAndSendsBigFrames) {
+  far_end(500'000);
+  const int reads = socket().receives;
+  turn();
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_GT(link_.sent[0].bytes.size(), 255'000U);
+  EXPECT_LE(link_.sent[0].bytes.size(), link::kMaxBigTcpPacket + 14);
+  EXPECT_LE(link_.sent[0].parts, link::Link::kMaxParts);
+  EXPECT_EQ(socket().receives - reads, 2);
+}
+
+TEST_F(TranslatorBigTcp, GoesBackToSmallOnesWhereTheyAreCut) {
+  far_end(250'000);
+  turn();
+  ASSERT_EQ(link_.sent.size(), 1U);
+  guest({.ack = 2920});
+  guest({.ack = 250'000});
+  far_end(250'000);
+  link_.sent.clear();
+  turn();
+  ASSERT_EQ(link_.sent.size(), 4U);
+  for (const link::SentFrame& frame : link_.sent) EXPECT_LE(frame.bytes.size(), 65'535U + 14);
 }
 
 }  // namespace

@@ -166,5 +166,31 @@ TEST_F(TransmitWindow, AnAckOfAllButTheFin) {
   EXPECT_EQ(ack(1001).acked, 0U) << "acknowledged again";
 }
 
+// What a super-frame above 64 KiB saves is lost where somebody has to cut it behind the TAP.
+TEST_F(TransmitTest, ABigFrameAcknowledgedInOneIsNotCut) {
+  start(1'000'000);
+  write(600'000);
+  EXPECT_EQ(send_one(200'000), "0-200000");
+  EXPECT_EQ(send_one(200'000), "200000-400000");
+  ack(200'000, 1'000'000);
+  ack(400'000, 1'000'000);
+  EXPECT_EQ(send_one(200'000), "400000-600000");
+  ack(600'000, 1'000'000);
+  EXPECT_FALSE(half_.big_is_cut());
+}
+
+TEST_F(TransmitTest, ABigFrameAcknowledgedInPartIsCut) {
+  start(1'000'000);
+  write(600'000);
+  EXPECT_EQ(send_one(60'000), "0-60000");
+  ack(30'000, 1'000'000);
+  EXPECT_FALSE(half_.big_is_cut()) << "it was not a big one";
+  EXPECT_EQ(send_one(200'000), "60000-260000");
+  ack(60'000, 1'000'000);
+  EXPECT_FALSE(half_.big_is_cut()) << "of the one before it";
+  ack(62'000, 1'000'000);
+  EXPECT_TRUE(half_.big_is_cut());
+}
+
 }  // namespace
 }  // namespace sf::tcp
