@@ -53,6 +53,10 @@ SegmentOutcome Connection::on_segment(const wire::TcpSegment& segment, Time now)
       outcome.reset = true;
       phase_ = Phase::closed;
     }
+    // The answer echoes the SYN that is fresh (RFC 7323 section 4.3).
+    const bool again = segment.flags.syn && !segment.flags.rst && seq == irs_;
+    if (again && timestamps_ && segment.options.timestamps)
+      timestamp_recent_ = segment.options.timestamps->value;
     return outcome;
   }
 
@@ -253,9 +257,15 @@ std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max
       return emission;
     }
     if (probe_pending_) {
-      // One byte back: the guest has it already, and so answers with its ACK and window.
+      // One byte back: the guest has it already, and so answers with its ACK and window. It may look at
+      // nothing else of such a segment, so an ACK that is due still is.
       probe_pending_ = false;
-      return Emission{make_header(transmit_.una() - 1, now), 0, 0};
+      const bool ack_due = ack_pending_;
+      const Seq acked = last_ack_sent_;
+      const Emission probe{make_header(transmit_.una() - 1, now), 0, 0};
+      ack_pending_ = ack_due;
+      last_ack_sent_ = acked;
+      return probe;
     }
   }
   if (!ack_pending_) return std::nullopt;

@@ -165,5 +165,12 @@ TEST_F(ConnectionData, AVanishedGuestIsNoticed) {
   EXPECT_GT(now_ - Time{1000s}, 2h + 4min) << "RFC 5382 REQ-5";
 }
 
+// The guest drops a probe after answering it, and with it the ACK that rode on it.
+TEST_F(ConnectionData, AProbeDoesNotStandForAnAck) {
+  ASSERT_TRUE(pass(Connection::kKeepAliveOpen));
+  hear({.length = 1000});
+  EXPECT_EQ(out(), "A -1:0 1000; A 0:0 1000");
+}
+
 }  // namespace
 }  // namespace sf::tcp

@@ -36,6 +36,16 @@ TEST_F(ConnectionOpen, TheSynAckSaysWhatTheSynHasOffered) {
   EXPECT_EQ(last_->header.window, 0xffff) << "never scaled in a SYN (RFC 7323 section 2.2)";
 }
 
+TEST_F(ConnectionOpen, TheSynAckEchoesTheSynThatCameLast) {
+  syn_.options.timestamps = wire::TcpTimestamps{1234, 0};
+  begin();
+  syn_.options.timestamps = wire::TcpTimestamps{2234, 0};
+  connection().on_segment(syn_, now_);
+  connection().host_connected(now_);
+  ASSERT_TRUE(next());
+  EXPECT_EQ(last_->header.options.timestamps->echo_reply, 2234U);
+}
+
 TEST_F(ConnectionOpen, TheSynAckSaysNothingThatTheSynHasNot) {
   syn_.options = {};
   begin();

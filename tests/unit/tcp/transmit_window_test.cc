@@ -167,7 +167,7 @@ TEST_F(TransmitWindow, AnAckOfAllButTheFin) {
 }
 
 // What a super-frame above 64 KiB saves is lost where somebody has to cut it behind the TAP.
-TEST_F(TransmitTest, ABigFrameAcknowledgedInOneIsNotCut) {
+TEST_F(TransmitWindow, ABigFrameAcknowledgedInOneIsNotCut) {
   start(1'000'000);
   write(600'000);
   EXPECT_EQ(send_one(200'000), "0-200000");
@@ -179,7 +179,7 @@ TEST_F(TransmitTest, ABigFrameAcknowledgedInOneIsNotCut) {
   EXPECT_FALSE(half_.big_is_cut());
 }
 
-TEST_F(TransmitTest, ABigFrameAcknowledgedInPartIsCut) {
+TEST_F(TransmitWindow, ABigFrameAcknowledgedInPartIsCut) {
   start(1'000'000);
   write(600'000);
   EXPECT_EQ(send_one(60'000), "0-60000");
