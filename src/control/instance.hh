@@ -1,0 +1,43 @@
+// What the control socket can ask of a running forwarder, and change in it. cli/program implements it over
+// the shard.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "base/address.hh"
+#include "base/result.hh"
+#include "engine/published.hh"
+
+namespace sf::control {
+
+struct InstanceInfo {
+  std::string name;    // in the list of instances: the pid
+  std::string target;  // what is served: a command line, a pid, a path
+  std::string version;
+  std::chrono::seconds uptime{};
+  Address guest4;
+  Prefix prefix4;
+  std::optional<Address> guest6;
+  std::uint32_t mtu = 0;
+};
+
+class Instance {
+ public:
+  Instance() = default;
+  Instance(const Instance&) = delete;
+  Instance& operator=(const Instance&) = delete;
+  virtual ~Instance() = default;
+
+  // The Error is one line that names the port, the address and the remedy.
+  [[nodiscard]] virtual Result<engine::PublishedPort> publish(const engine::PublishRule& rule) = 0;
+  // False: there is no such port. Connections through it live on.
+  [[nodiscard]] virtual bool unpublish(engine::PublishId id) = 0;
+  [[nodiscard]] virtual std::vector<engine::PublishedPort> published() const = 0;
+  [[nodiscard]] virtual std::vector<engine::FlowInfo> flows() const = 0;
+  [[nodiscard]] virtual engine::Totals totals() const = 0;
+  [[nodiscard]] virtual InstanceInfo info() const = 0;
+};
+
+}  // namespace sf::control
