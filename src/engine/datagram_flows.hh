@@ -83,6 +83,10 @@ class DatagramFlows {
   }
 
   [[nodiscard]] std::size_t size() const { return table_.size(); }
+  template <typename Visitor>
+  void for_each(Visitor&& visit) {
+    table_.for_each([&](Handle, Entry& entry) { visit(entry.flow); });
+  }
 
  private:
   struct Entry {

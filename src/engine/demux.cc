@@ -50,6 +50,7 @@ void Shard::on_ip(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (!packet.source.is_unspecified() && !config_.network.is_guest_source(packet.source)) {
     return drop(DropReason::spoofed_source);
   }
+  if (!packet.source.is_unspecified()) neighbours_.learn(packet.source, in.from);
   if (packet.fragment) {
     on_fragment(in, packet, now);
   } else {
@@ -147,9 +148,16 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
       (packet.destination == wire::kDhcpv6Servers || packet.destination == link::kRouterLinkLocal)) {
     return on_dhcpv6(in, packet, *datagram, now);
   }
+  const Endpoint guest{packet.source, datagram->source_port};
+  const std::uint16_t segment = in.offload.gso == wire::GsoType::udp ? in.offload.gso_size : std::uint16_t{0};
+  const FlowKey to_client{guest, {packet.destination, datagram->destination_port}};
+  if (published_.is_client(to_client)) {
+    if (may_forward(in, packet, now))
+      published_.from_guest(to_client, in.from, packet, *datagram, segment, now);
+    return;
+  }
   const Route route = config_.network.route(packet.destination);
   if (route.kind == Route::Kind::ignored) return drop(DropReason::bad_address);
-  const Endpoint guest{packet.source, datagram->source_port};
   if (route.kind == Route::Kind::dns && datagram->destination_port == kDnsPort) {
     if (packet.source.is_unspecified()) return drop(DropReason::bad_address);
     return dns_.query(guest, in.from, Endpoint{packet.destination, kDnsPort}, datagram->payload, now);
@@ -171,7 +179,6 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
-  const std::uint16_t segment = in.offload.gso == wire::GsoType::udp ? in.offload.gso_size : std::uint16_t{0};
   udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
 }
 

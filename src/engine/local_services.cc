@@ -27,6 +27,8 @@ wire::IpHeader udp_header(const Address& source, const Address& destination) {
 void Shard::on_arp(Bytes body) {
   const auto request = wire::ArpPacket::parse(body);
   if (!request) return drop(DropReason::malformed_service);
+  if (config_.network.is_guest_source(request->sender))
+    neighbours_.learn(request->sender, request->sender_mac);
   const auto reply = services::answer_arp(*request, config_.network);
   if (!reply) return;
   std::array<std::uint8_t, wire::kArpSize> bytes{};

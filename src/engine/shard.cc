@@ -19,6 +19,8 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       tcp_(tcp_translator_, timers_, config.key, config.limits.tcp_flows, config.limits.half_open),
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows),
+      published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
+                 config.key, config.limits.published, log_),
       dhcp_(config_.network),
       dns_(
           host, *this,
@@ -32,6 +34,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
 }
 
 Shard::~Shard() {
+  published_.close_all();
   tcp_.abort_all();
   udp_.close_all();
   icmp_.close_all();
@@ -55,6 +58,11 @@ void Shard::on_socket_event(host::Token token, host::Readiness readiness, Time n
     case TokenKind::dns:
       dns_.on_socket_event(handle_of(token).index, readiness, now);
       break;
+    case TokenKind::published:
+      published_.on_socket_event(handle_of(token), readiness, now);
+      break;
+    case TokenKind::client:
+      break;
   }
 }
 
@@ -62,11 +70,13 @@ Time Shard::end_turn(Time now) {
   run_deadlines(now);
   if (link_ready_) receive_frames(now);
   bool more = link_ready_;
+  if (published_.end_turn(now)) more = true;
   if (udp_.end_turn(now)) more = true;
   if (icmp_.end_turn(now)) more = true;
   if (tcp_.end_turn(now)) more = true;
   if (more) return now;
-  return std::min({timers_.next(), dns_.deadline(), reassembly_.deadline(), next_advertisement_});
+  return std::min(
+      {timers_.next(), dns_.deadline(), reassembly_.deadline(), next_advertisement_, published_.deadline()});
 }
 
 void Shard::receive_frames(Time now) {
@@ -114,13 +124,58 @@ void Shard::on_timer(host::Token token, Time now) {
     case TokenKind::icmp:
       icmp_.on_timer(handle_of(token), now);
       break;
+    case TokenKind::client:
+      published_.on_client_timer(handle_of(token), now);
+      break;
     case TokenKind::dns:
+    case TokenKind::published:
       break;
   }
 }
 
 std::size_t Shard::flow_count() const {
-  return tcp_.size() + udp_.size() + icmp_.size();
+  return tcp_.size() + udp_.size() + icmp_.size() + published_.client_count();
+}
+
+std::vector<FlowInfo> Shard::flows() {
+  std::vector<FlowInfo> all;
+  all.reserve(flow_count());
+  tcp_.for_each([&](const tcp::Flow& flow, bool inbound) {
+    FlowInfo info{
+        .protocol = FlowInfo::Protocol::tcp, .inbound = inbound, .guest = flow.guest, .remote = flow.remote};
+    info.state = flow.connection.state_name();
+    info.bytes_from_guest = flow.bytes_from_guest;
+    info.bytes_to_guest = flow.bytes_to_guest;
+    const Duration rtt = flow.connection.transmit().rtt().smoothed();
+    if (rtt != Duration::zero()) info.rtt = rtt;
+    all.push_back(info);
+  });
+  const auto add = [&](FlowInfo::Protocol protocol, const auto& flow, const Endpoint& remote, bool inbound) {
+    all.push_back({.protocol = protocol, .inbound = inbound, .guest = flow.guest, .remote = remote});
+    if constexpr (requires { flow.bytes_from_guest; }) {
+      all.back().bytes_from_guest = flow.bytes_from_guest;
+      all.back().bytes_to_guest = flow.bytes_to_guest;
+    }
+  };
+  udp_.for_each([&](const udp::Flow& flow) { add(FlowInfo::Protocol::udp, flow, {}, false); });
+  icmp_.for_each([&](const icmp::Flow& flow) { add(FlowInfo::Protocol::icmp, flow, {}, false); });
+  published_.for_each_client([&](const udp::Flow& flow, const Endpoint& remote) {
+    add(FlowInfo::Protocol::udp, flow, remote, true);
+  });
+  return all;
+}
+
+Totals Shard::totals() const {
+  Totals totals;
+  totals.tcp_opened = tcp_translator_.counters().opened;
+  totals.bytes_from_guest =
+      tcp_translator_.counters().bytes_from_guest + udp_translator_.counters().bytes_from_guest;
+  totals.bytes_to_guest =
+      tcp_translator_.counters().bytes_to_guest + udp_translator_.counters().bytes_to_guest;
+  totals.frames_from_guest = stats_.frames_from_guest;
+  for (const std::uint64_t drops : stats_.drops) totals.frames_dropped += drops;
+  totals.flows = flow_count();
+  return totals;
 }
 
 ShardStats Shard::stats() const {

@@ -1,7 +1,7 @@
 // One shard: all that a packet touches. It owns the flow tables, the buffers, the timers and the counters; it
 // has a link to one side and a host to the other, and shares nothing with any other shard.
 //
-//   link ──> receive_frames ──> demux ──┬─> tcp flows ──┐
+//   link ──> receive_frames ──> demux ──┬─> tcp flows ──┐      published ports
 //     ^                                 ├─> udp flows ──┼──> host sockets
 //     │                                 ├─> icmp flows ─┘
 //     │                                 └─> services: arp ndp dhcp dhcpv6 dns
@@ -20,6 +20,8 @@
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
 #include "engine/datagram_flows.hh"
+#include "engine/neighbours.hh"
+#include "engine/published_ports.hh"
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
 #include "engine/tcp_flows.hh"
@@ -48,12 +50,14 @@ struct Limits {
   unsigned frames_per_turn = 32;           // received before events of sockets have their turn again
   std::uint32_t errors_per_second = 1000;  // ICMP errors that we originate
   std::uint32_t error_burst = 200;
+  PublishedPorts::Limits published{};
 };
 
 struct ShardConfig {
   link::Network network;
   SipKey key;
   Limits limits{};
+  GuestEnd guest{};
 };
 
 struct ShardStats {
@@ -73,8 +77,14 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] Time end_turn(Time now) override;
   [[nodiscard]] bool alive() const override { return alive_; }
 
+  // Published ports; add() and remove() at any time between two turns.
+  [[nodiscard]] PublishedPorts& published() { return published_; }
+  [[nodiscard]] const PublishedPorts& published() const { return published_; }
+
   // Flows of all protocols.
   [[nodiscard]] std::size_t flow_count() const;
+  [[nodiscard]] std::vector<FlowInfo> flows();
+  [[nodiscard]] Totals totals() const;
   [[nodiscard]] ShardStats stats() const;
 
  private:
@@ -126,8 +136,10 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   udp::Translator udp_translator_;
   icmp::Translator icmp_translator_;
   TcpFlows tcp_;
+  Neighbours neighbours_;
   DatagramFlows<udp::Translator, udp::Flow> udp_;
   DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
+  PublishedPorts published_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;

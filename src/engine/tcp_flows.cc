@@ -15,8 +15,8 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
   // anything was answered, a SYN with another number is a guest that has begun again.
   const bool syn = segment.flags.syn && !segment.flags.ack && !segment.flags.rst;
   const Seq seq{segment.sequence};
-  const bool over = connection.phase() == Connection::Phase::time_wait ||
-                    connection.phase() == Connection::Phase::closed;
+  const bool over =
+      connection.phase() == Connection::Phase::time_wait || connection.phase() == Connection::Phase::closed;
   // The host still has to take what the old one has left; the guest asks again.
   if (syn && over && entry->flow.held > 0) return true;
   if (syn && ((connection.phase() == Connection::Phase::time_wait && seq > connection.receive().next()) ||
@@ -45,6 +45,36 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
   entry.flow.token = make_token(TokenKind::tcp, handle);
   entry.flow.dns = to.dns;
   translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
+  settle(handle, entry, now);
+  return true;
+}
+
+bool TcpFlows::dial(const FlowKey& key, const MacAddress& to, host::SocketId client, host::Host& host,
+                    Time now) {
+  if (Entry* old = table_.get(table_.find(key)); old != nullptr && old->flow.held == 0) {
+    const Connection::Phase phase = old->flow.connection.phase();
+    // The client's kernel has found its port free again; ours only waits for stray segments of the guest's.
+    if (phase == Connection::Phase::time_wait) {
+      translator_.forget(old->flow);
+      destroy(*old);
+    }
+  }
+  if (table_.size() >= limit_ || has(key)) {
+    host.abort(client);
+    return false;
+  }
+  const Handle handle = table_.insert(key, translator_.dial(key.guest, key.remote, now), key, to);
+  Entry& entry = table_.existing(handle);
+  entry.half_open = false;
+  entry.inbound = entry.dialling = true;
+  ++dialling_;
+  entry.flow.token = make_token(TokenKind::tcp, handle);
+  translator_.adopt(entry.flow, client);
+  if (!host.watch(client, entry.flow.token)) {
+    translator_.forget(entry.flow);
+    destroy(entry);
+    return false;
+  }
   settle(handle, entry, now);
   return true;
 }
@@ -106,6 +136,10 @@ void TcpFlows::settle(Handle handle, Entry& entry, Time now) {
     entry.half_open = false;
     --half_open_;
   }
+  if (entry.dialling && entry.flow.connection.phase() >= Connection::Phase::open) {
+    entry.dialling = false;
+    --dialling_;
+  }
   touch(handle, entry);
 }
 
@@ -133,6 +167,7 @@ void TcpFlows::refuse_oldest_half_open() {
 
 void TcpFlows::destroy(Entry& entry) {
   if (entry.half_open) --half_open_;
+  if (entry.dialling) --dialling_;
   timers_.remove(entry.timer);
   const FlowKey key = entry.key;
   table_.erase(key);

@@ -37,6 +37,19 @@ class TcpFlows {
   // another flow at all, and the guest was told.
   [[nodiscard]] bool open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
                           const Destination& to, Time now);
+  // A client of a published port: sends a SYN to `key.guest`. False: there is no room, or such a flow
+  // already; the client's socket was reset.
+  [[nodiscard]] bool dial(const FlowKey& key, const MacAddress& to, host::SocketId client, host::Host& host,
+                          Time now);
+  // Some flow has this key.
+  [[nodiscard]] bool has(const FlowKey& key) const { return table_.find(key) != kNoHandle; }
+  // Of flows that dial(), how many the guest has not answered yet.
+  [[nodiscard]] std::size_t dialling() const { return dialling_; }
+  template <typename Visitor>
+  void for_each(Visitor&& visit) {
+    table_.for_each([&](Handle, Entry& entry) { visit(entry.flow, entry.inbound); });
+  }
+  [[nodiscard]] const tcp::Counters& counters() const { return translator_.counters(); }
   void on_host_event(Handle handle, host::Readiness readiness, Time now);
   void on_timer(Handle handle, Time now);
   // Sends what the turn has gathered. True: more is left for the next turn.
@@ -55,6 +68,8 @@ class TcpFlows {
     Timer timer;
     bool in_turn = false;
     bool half_open = true;
+    bool inbound = false;
+    bool dialling = false;
   };
 
   void touch(Handle handle, Entry& entry);
@@ -70,6 +85,7 @@ class TcpFlows {
   std::size_t limit_;
   std::size_t half_open_limit_;
   std::size_t half_open_ = 0;
+  std::size_t dialling_ = 0;
   std::deque<Handle> half_open_order_;  // oldest first; what is not half-open any more is passed over
   std::vector<Handle> turn_;
   std::vector<Handle> next_turn_;

@@ -8,7 +8,8 @@
 
 namespace sf::engine {
 
-enum class TokenKind : std::uint8_t { tcp = 1, udp = 2, icmp = 3, dns = 4 };
+// published: a socket of a published port; client: a timer of one of its UDP clients.
+enum class TokenKind : std::uint8_t { tcp = 1, udp = 2, icmp = 3, dns = 4, published = 5, client = 6 };
 
 [[nodiscard]] constexpr host::Token make_token(TokenKind kind, Handle handle = Handle{0, 0}) {
   return (static_cast<std::uint64_t>(kind) << 56) | (std::uint64_t{handle.generation} << 32) | handle.index;

@@ -30,6 +30,10 @@ const char* to_string(HostError error) {
       return "out of memory";
     case HostError::no_ports:
       return "address not available";
+    case HostError::in_use:
+      return "address already in use";
+    case HostError::no_such_address:
+      return "no such address on this host";
     case HostError::denied:
       return "not permitted";
     case HostError::other:

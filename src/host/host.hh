@@ -37,10 +37,12 @@ enum class HostError : std::uint8_t {
   host_unreachable,  // also: host down
   prohibited,        // by a firewall, or a broadcast address
   message_too_large,
-  no_descriptors,  // EMFILE, ENFILE
-  no_memory,       // ENOMEM, ENOBUFS
-  no_ports,        // EADDRNOTAVAIL, EADDRINUSE
-  denied,          // not permitted to open this kind of socket
+  no_descriptors,   // EMFILE, ENFILE
+  no_memory,        // ENOMEM, ENOBUFS
+  no_ports,         // EADDRNOTAVAIL, EADDRINUSE
+  in_use,           // somebody else listens there
+  no_such_address,  // to listen on
+  denied,           // not permitted to open this kind of socket
   other,
 };
 [[nodiscard]] const char* to_string(HostError error);
@@ -65,6 +67,12 @@ enum class DatagramKind : std::uint8_t {
   udp,
   ping,  // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
          // rewritten
+};
+
+// A client of a listening socket. Events begin with watch().
+struct Accepted {
+  SocketId socket = kNoSocket;
+  Endpoint peer;
 };
 
 // Of one datagram from the guest.
@@ -115,6 +123,19 @@ class Host {
   virtual void shutdown_send(SocketId socket) = 0;
   // Closes and resets the peer.
   virtual void abort(SocketId socket) = 0;
+
+  // --- published ports
+  // A listening socket, with a backlog as long as the host allows; port 0: the host chooses. An IPv6 one is
+  // for IPv6 alone. Readable: accept_stream().
+  [[nodiscard]] virtual tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) = 0;
+  // would_block: no client waits.
+  [[nodiscard]] virtual tl::expected<Accepted, HostError> accept_stream(SocketId listener) = 0;
+  // Events of an accepted socket come from here on, for what has happened before as well. False: they cannot.
+  [[nodiscard]] virtual bool watch(SocketId socket, Token token) = 0;
+  // A UDP socket bound to an address and port.
+  [[nodiscard]] virtual tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) = 0;
+  // Where a socket is bound to; unspecified where it is not open.
+  [[nodiscard]] virtual Endpoint local_endpoint(SocketId socket) const = 0;
 
   // --- datagrams
   // ----------------------------------------------------------------------------------------------- An

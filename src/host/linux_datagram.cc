@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "host/linux_address.hh"
+#include "host/linux_datagram_options.hh"
 #include "host/linux_errors.hh"
 #include "host/linux_host.hh"
 #include "wire/udp.hh"
@@ -26,8 +27,10 @@ bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
 }
 
+}  // namespace
+
 // Whatever cannot be set is done without: it makes the result less informed or slower, not wrong.
-void set_options(int fd, bool ping, bool v4) {
+void set_datagram_options(int fd, bool ping, bool v4) {
   set_option(fd, SOL_SOCKET, SO_RCVBUF, kSocketBuffer);
   set_option(fd, SOL_SOCKET, SO_SNDBUF, kSocketBuffer);
   if (v4) {
@@ -42,6 +45,8 @@ void set_options(int fd, bool ping, bool v4) {
   }
   if (!ping) set_option(fd, SOL_UDP, UDP_GRO, 1);
 }
+
+namespace {
 
 // Collects control messages in a buffer that has room for all that a datagram can need.
 class Controls {
@@ -105,7 +110,7 @@ tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bo
     const bool denied = errno == EACCES || errno == EPERM || errno == EPROTONOSUPPORT;
     return tl::unexpected(denied ? HostError::denied : host_error_from(errno));
   }
-  set_options(fd.get(), ping, v4);
+  set_datagram_options(fd.get(), ping, v4);
   const Address any = v4 ? Address::v4(0) : Address();
   const SocketAddress local({outbound(v4).value_or(any), 0});
   if (::bind(fd.get(), local.get(), local.size()) != 0) {

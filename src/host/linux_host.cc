@@ -18,6 +18,10 @@ tl::expected<SocketId, HostError> LinuxHost::adopt(UniqueFd fd, Kind kind, bool 
   if (const int error = loop_.add_socket(fd.get(), token); error != 0) {
     return tl::unexpected(host_error_from(error));
   }
+  return keep(std::move(fd), kind, v4);
+}
+
+SocketId LinuxHost::keep(UniqueFd fd, Kind kind, bool v4) {
   if (free_.empty()) {
     free_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();

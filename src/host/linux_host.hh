@@ -1,8 +1,8 @@
 // The Host of a Linux machine: ordinary, unprivileged sockets on an EventLoop.
 //
-// Files by role: linux_host.cc what all sockets share, linux_stream.cc TCP, linux_datagram.cc sending UDP and
-// pings, linux_datagram_receiver.cc receiving them and their errors, linux_resolvers.cc resolv.conf,
-// linux_errors.cc errno.
+// Files by role: linux_host.cc what all sockets share, linux_stream.cc TCP, linux_published.cc published
+// ports, linux_datagram.cc sending UDP and pings, linux_datagram_receiver.cc receiving them and their errors,
+// linux_resolvers.cc resolv.conf, linux_errors.cc errno.
 #pragma once
 
 #include <optional>
@@ -45,6 +45,12 @@ class LinuxHost final : public Host {
   void shutdown_send(SocketId socket) override;
   void abort(SocketId socket) override;
 
+  [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override;
+  [[nodiscard]] tl::expected<Accepted, HostError> accept_stream(SocketId listener) override;
+  [[nodiscard]] bool watch(SocketId socket, Token token) override;
+  [[nodiscard]] tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override;
+  [[nodiscard]] Endpoint local_endpoint(SocketId socket) const override;
+
   [[nodiscard]] tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool v4,
                                                                 Token token) override;
   // A would_block or an error in the middle of many segments leaves those after it unsent. After
@@ -59,8 +65,6 @@ class LinuxHost final : public Host {
 
   // Sockets that are open now.
   [[nodiscard]] std::size_t open_sockets() const { return slots_.size() - free_.size(); }
-  // Where the socket is bound to; unspecified where it is not open.
-  [[nodiscard]] Endpoint local_endpoint(SocketId socket) const;
 
  private:
   enum class Kind : std::uint8_t { stream, udp, ping };
@@ -78,6 +82,7 @@ class LinuxHost final : public Host {
   };
 
   [[nodiscard]] tl::expected<SocketId, HostError> adopt(UniqueFd fd, Kind kind, bool v4, Token token);
+  [[nodiscard]] SocketId keep(UniqueFd fd, Kind kind, bool v4);
   // Null where the socket is not open.
   [[nodiscard]] Slot* find(SocketId socket);
   [[nodiscard]] const Slot* find(SocketId socket) const;

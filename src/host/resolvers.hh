@@ -10,7 +10,8 @@
 namespace sf::host {
 
 struct Resolvers {
-  std::vector<Endpoint> servers;    // in the file's order, at most kMaxServers; none in the file: 127.0.0.1 (as glibc)
+  std::vector<Endpoint>
+      servers;  // in the file's order, at most kMaxServers; none in the file: 127.0.0.1 (as glibc)
   std::vector<std::string> search;  // the last `search` or `domain` line, at most kMaxSearch names
 
   static constexpr std::size_t kMaxServers = 8;
@@ -19,7 +20,8 @@ struct Resolvers {
   bool operator==(const Resolvers&) const = default;
 };
 
-// Never fails: what is not understood is passed over. A zone ("fe80::1%eth0") makes a server unusable and is skipped.
+// Never fails: what is not understood is passed over. A zone ("fe80::1%eth0") makes a server unusable and is
+// skipped.
 [[nodiscard]] Resolvers parse_resolv_conf(std::string_view text);
 
 }  // namespace sf::host

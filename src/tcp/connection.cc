@@ -7,7 +7,7 @@ constexpr std::uint32_t kTimestampOptionSize = 12;  // with its padding
 constexpr std::uint32_t kDefaultMss4 = 536;         // RFC 9293 section 3.7.1
 constexpr std::uint32_t kSmallestMss = 48;          // what is below makes no sense and only costs
 constexpr std::uint8_t kMaxWindowScale = 14;        // RFC 7323 section 2.3
-constexpr std::uint8_t kSynAckTimeouts = 5;
+constexpr std::uint8_t kSynTimeouts = 5;
 constexpr Duration kTimestampTick = 1ms;
 
 }  // namespace
@@ -19,6 +19,22 @@ Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time
       timestamp_offset_(opening.timestamp_offset),
       our_mss_(static_cast<std::uint16_t>(std::min<std::uint32_t>(opening.our_mss, 0xffff))),
       last_heard_(now) {
+  agree(syn);
+}
+
+Connection::Connection(const Opening& opening, Time now)
+    : iss_(opening.iss),
+      timestamp_offset_(opening.timestamp_offset),
+      our_mss_(static_cast<std::uint16_t>(std::min<std::uint32_t>(opening.our_mss, 0xffff))),
+      phase_(Phase::syn_sent),
+      syn_pending_(true),
+      last_heard_(now),
+      phase_deadline_(now + RttEstimator::kInitialRto) {
+  transmit_.start(iss_ + 1, kDefaultMss4, 0, Seq{});
+}
+
+// What the guest's SYN or SYN-ACK offers and demands.
+void Connection::agree(const wire::TcpSegment& syn) {
   scaling_ = syn.options.window_scale.has_value();
   if (scaling_) guest_scale_ = std::min(*syn.options.window_scale, kMaxWindowScale);
   sack_ = syn.options.sack_permitted;
@@ -36,7 +52,7 @@ Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time
 void Connection::host_connected(Time now) {
   if (phase_ != Phase::connecting) return;
   phase_ = Phase::syn_received;
-  syn_ack_pending_ = true;
+  syn_pending_ = true;
   phase_deadline_ = now + RttEstimator::kInitialRto;
 }
 
@@ -57,6 +73,11 @@ SegmentOutcome Connection::on_segment(const wire::TcpSegment& segment, Time now)
     const bool again = segment.flags.syn && !segment.flags.rst && seq == irs_;
     if (again && timestamps_ && segment.options.timestamps)
       timestamp_recent_ = segment.options.timestamps->value;
+    return outcome;
+  }
+
+  if (phase_ == Phase::syn_sent) {
+    on_syn_sent(segment, outcome);
     return outcome;
   }
 
@@ -98,7 +119,7 @@ bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePla
     }
   }
   if (phase_ == Phase::syn_received && segment.flags.syn && seq == irs_) {
-    syn_ack_pending_ = true;  // ours was lost
+    syn_pending_ = true;  // ours was lost
     return false;
   }
   if (!plan.acceptable) {
@@ -131,6 +152,28 @@ bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePla
   return segment.flags.ack;
 }
 
+// RFC 9293 section 3.10.7.3. Data on a SYN-ACK is left to be sent again.
+void Connection::on_syn_sent(const wire::TcpSegment& segment, SegmentOutcome& outcome) {
+  const bool acknowledged = segment.flags.ack && Seq{segment.acknowledgment} == iss_ + 1;
+  if (segment.flags.ack && !acknowledged) {
+    outcome.refuse = !segment.flags.rst;
+    return;
+  }
+  if (!acknowledged) return;  // a blind RST, or a guest that opens the same connection at the same time
+  if (segment.flags.rst) {
+    outcome.reset = true;
+    phase_ = Phase::closed;
+    return;
+  }
+  if (!segment.flags.syn) return;
+  irs_ = last_ack_sent_ = Seq{segment.sequence};
+  agree(segment);
+  receive_.allow(0xffff);  // our SYN's window
+  phase_ = Phase::open;
+  phase_deadline_ = kNever;
+  ack_pending_ = true;
+}
+
 void Connection::on_syn_received(const wire::TcpSegment& segment, SegmentOutcome& outcome) {
   const Seq ack{segment.acknowledgment};
   if (ack != iss_ + 1) {
@@ -139,7 +182,7 @@ void Connection::on_syn_received(const wire::TcpSegment& segment, SegmentOutcome
   }
   phase_ = Phase::open;
   phase_deadline_ = kNever;
-  syn_ack_pending_ = false;
+  syn_pending_ = false;
 }
 
 std::uint32_t Connection::commit(const ReceivePlan& plan, std::uint32_t stored, Time now) {
@@ -186,12 +229,12 @@ bool Connection::on_deadline(Time now) {
       phase_ = Phase::closed;
       return true;
     }
-    if (++syn_ack_timeouts_ > kSynAckTimeouts) {
+    if (++syn_timeouts_ > kSynTimeouts) {
       phase_ = Phase::closed;
       return false;
     }
-    syn_ack_pending_ = true;
-    phase_deadline_ = now + RttEstimator::kInitialRto * (1 << syn_ack_timeouts_);
+    syn_pending_ = true;
+    phase_deadline_ = now + RttEstimator::kInitialRto * (1 << syn_timeouts_);
   }
   if (phase_ != Phase::open) return true;
   switch (transmit_.on_deadline(now)) {
@@ -222,6 +265,7 @@ Time Connection::deadline() const {
     case Phase::connecting:
       return kNever;  // the host's kernel times out
     case Phase::syn_received:
+    case Phase::syn_sent:
     case Phase::time_wait:
       return phase_deadline_;
     case Phase::open:
@@ -237,10 +281,10 @@ Time Connection::deadline() const {
 
 std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max_payload, Time now) {
   if (phase_ == Phase::connecting || phase_ == Phase::closed) return std::nullopt;
-  if (phase_ == Phase::syn_received) {
-    if (!syn_ack_pending_) return std::nullopt;
-    syn_ack_pending_ = false;
-    return Emission{make_syn_ack(now), 0, 0};
+  if (phase_ == Phase::syn_received || phase_ == Phase::syn_sent) {
+    if (!syn_pending_) return std::nullopt;
+    syn_pending_ = false;
+    return Emission{phase_ == Phase::syn_sent ? make_syn(now) : make_syn_ack(now), 0, 0};
   }
   if (phase_ == Phase::open) {
     if (const auto chunk = transmit_.next(queued, max_payload)) {
@@ -293,6 +337,18 @@ wire::TcpSegment Connection::make_header(Seq seq, Time now) {
   return header;
 }
 
+wire::TcpSegment Connection::make_syn(Time now) const {
+  wire::TcpSegment header;
+  header.sequence = iss_.value;
+  header.flags.syn = true;
+  header.options.mss = our_mss_;
+  header.window = 0xffff;
+  header.options.window_scale = kWindowScale;
+  header.options.timestamps = wire::TcpTimestamps{timestamp(now), 0};
+  header.options.sack_permitted = true;
+  return header;
+}
+
 wire::TcpSegment Connection::make_syn_ack(Time now) {
   wire::TcpSegment header;
   header.sequence = iss_.value;
@@ -313,8 +369,8 @@ wire::TcpSegment Connection::make_syn_ack(Time now) {
 wire::TcpSegment Connection::reset_segment() const {
   wire::TcpSegment header;
   header.flags.rst = true;
-  header.flags.ack = true;
-  header.acknowledgment = receive_.next().value;
+  header.flags.ack = phase_ != Phase::syn_sent;  // of which nothing is known to acknowledge
+  if (header.flags.ack) header.acknowledgment = receive_.next().value;
   // In answer to a SYN, the sequence number is zero (RFC 9293 section 3.10.7.1).
   header.sequence = phase_ == Phase::connecting ? 0 : transmit_.nxt().value;
   return header;
@@ -340,6 +396,8 @@ const char* Connection::state_name() const {
       return "SYN-SENT (host)";
     case Phase::syn_received:
       return "SYN-RECEIVED";
+    case Phase::syn_sent:
+      return "SYN-SENT";
     case Phase::time_wait:
       return "TIME-WAIT";
     case Phase::closed:

@@ -6,14 +6,15 @@
 // phase, times what the guest's half has done (ReceiveHalf), times what the host's half has done
 // (TransmitHalf):
 //
-//     SYN from the guest
-//          │
-//          ▼             host refused, unreachable
-//     connecting ──────────────────────────────────► closed   (RST, or an ICMP error)
-//          │ host connected: SYN-ACK
-//          ▼             RST, no ACK within the time-outs
-//     syn_received ────────────────────────────────► closed
-//          │ ACK
+//     SYN from the guest                       a client of a published port
+//          │                                        │ SYN to the guest
+//          ▼             host refused, unreachable  ▼          RST, no SYN-ACK within the time-outs
+//     connecting ───────────────────► closed     syn_sent ─────────────────────► closed
+//          │ host connected: SYN-ACK                │ SYN-ACK: ACK
+//          ▼             RST, no ACK in time        │
+//     syn_received ─────────────────► closed        │
+//          │ ACK                                    │
+//          ├────────────────────────────────────────┘
 //          ▼             RST either way, time-outs
 //     open ────────────────────────────────────────► closed
 //          │ both FINs sent and acknowledged
@@ -61,7 +62,7 @@ struct Emission {
 
 class Connection {
  public:
-  enum class Phase : std::uint8_t { connecting, syn_received, open, time_wait, closed };
+  enum class Phase : std::uint8_t { connecting, syn_received, syn_sent, open, time_wait, closed };
 
   // How much of the guest's stream is held while the host does not take it.
   static constexpr std::uint32_t kCapacity = 512 * 1024;
@@ -78,6 +79,8 @@ class Connection {
 
   // A SYN has come; the phase is `connecting`.
   Connection(const wire::TcpSegment& syn, const Opening& opening, Time now);
+  // Somebody outside has connected; the phase is `syn_sent`.
+  Connection(const Opening& opening, Time now);
 
   // --- inputs
   SegmentOutcome on_segment(const wire::TcpSegment& segment, Time now);
@@ -122,6 +125,8 @@ class Connection {
   [[nodiscard]] Seq irs() const { return irs_; }
 
  private:
+  void agree(const wire::TcpSegment& syn);
+  void on_syn_sent(const wire::TcpSegment& segment, SegmentOutcome& outcome);
   void on_syn_received(const wire::TcpSegment& segment, SegmentOutcome& outcome);
   [[nodiscard]] bool passes_checks(const wire::TcpSegment& segment, const ReceivePlan& plan,
                                    SegmentOutcome& outcome, Time now);
@@ -129,6 +134,7 @@ class Connection {
   void settle(Time now);
   [[nodiscard]] std::uint32_t scaled_window(const wire::TcpSegment& segment) const;
   [[nodiscard]] wire::TcpSegment make_header(Seq seq, Time now);
+  [[nodiscard]] wire::TcpSegment make_syn(Time now) const;
   [[nodiscard]] wire::TcpSegment make_syn_ack(Time now);
   [[nodiscard]] std::uint32_t timestamp(Time now) const;
 
@@ -144,18 +150,18 @@ class Connection {
   std::uint16_t our_mss_;
   std::uint8_t guest_scale_ = 0;
   std::uint8_t keep_alive_probes_ = 0;
-  std::uint8_t syn_ack_timeouts_ = 0;
+  std::uint8_t syn_timeouts_ = 0;
   Phase phase_ = Phase::connecting;
   bool scaling_ = false;
   bool timestamps_ = false;
   bool sack_ = false;
   bool ack_pending_ = false;
-  bool syn_ack_pending_ = false;
+  bool syn_pending_ = false;  // our SYN or SYN-ACK is to go out
   bool probe_pending_ = false;
   bool guest_finished_first_ = false;
   Time last_heard_;
   Time challenge_after_{};        // no challenge ACK before this
-  Time phase_deadline_ = kNever;  // SYN-ACK retransmission, or the end of time_wait
+  Time phase_deadline_ = kNever;  // SYN or SYN-ACK retransmission, or the end of time_wait
 };
 
 }  // namespace sf::tcp

@@ -25,15 +25,30 @@ std::array<std::uint8_t, 37> hash_input(const Endpoint& guest, const Endpoint& r
 
 }  // namespace
 
-Connection Translator::accept(const Endpoint& guest, const Endpoint& remote, const wire::TcpSegment& syn,
-                              Time now) const {
+Opening Translator::opening(const Endpoint& guest, const Endpoint& remote, Time now) const {
   Opening opening{};
   const auto clock = static_cast<std::uint32_t>(now.time_since_epoch() / kSequenceTick);
   opening.iss = Seq{clock + static_cast<std::uint32_t>(siphash(key_, hash_input(guest, remote, 0)))};
   opening.timestamp_offset = static_cast<std::uint32_t>(siphash(key_, hash_input(guest, remote, 1)));
   opening.our_mss =
       network_.mtu - static_cast<std::uint32_t>(wire::ip_header_size(guest.address) + wire::kTcpHeaderSize);
-  return Connection(syn, opening, now);
+  return opening;
+}
+
+Connection Translator::accept(const Endpoint& guest, const Endpoint& remote, const wire::TcpSegment& syn,
+                              Time now) const {
+  return Connection(syn, opening(guest, remote, now), now);
+}
+
+Connection Translator::dial(const Endpoint& guest, const Endpoint& remote, Time now) const {
+  return Connection(opening(guest, remote, now), now);
+}
+
+void Translator::adopt(Flow& flow, host::SocketId socket) {
+  ++counters_.opened;
+  flow.socket = socket;
+  flow.host_writable = true;
+  flow.host_readable = true;
 }
 
 void Translator::connect(Flow& flow, const Endpoint& destination, Time now) {

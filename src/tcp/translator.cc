@@ -23,6 +23,7 @@ wire::IpHeader ip_header(const Flow& flow) {
 }  // namespace
 
 void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time now) {
+  const bool dialling = flow.connection.phase() == Connection::Phase::syn_sent;
   const SegmentOutcome outcome = flow.connection.on_segment(segment, now);
   if (outcome.reset) {
     ++counters_.resets_from_guest;
@@ -35,6 +36,7 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
     refuse_segment(flow.guest_mac, flow.guest, flow.remote, segment);
     return;
   }
+  if (dialling && flow.connection.phase() == Connection::Phase::open) update_window(flow);
   if (outcome.acked > 0) flow.to_guest.release(outcome.acked);
   if (outcome.plan.take > 0 || outcome.plan.fin) take_payload(flow, segment, outcome.plan, now);
   if (finished(flow)) {
@@ -196,8 +198,9 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
   }
   if (readiness.read_closed || readiness.hang_up || readiness.error) flow.host_closing = true;
   if (readiness.readable || flow.host_closing) flow.host_readable = true;
-  if (readiness.error && flow.host_ended) {
-    // Nothing is left to read that would tell.
+  const bool dialling = flow.connection.phase() == Connection::Phase::syn_sent;
+  if (readiness.error && (flow.host_ended || dialling)) {
+    // Nothing is left to read that would tell; or the client has gone before the guest answered.
     reset_guest(flow);
     return;
   }

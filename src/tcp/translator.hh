@@ -13,7 +13,8 @@
 //   ACKs: one per flow and loop turn (flush), earlier when a quarter of the window has come in.
 //
 // The socket connects first; a SYN-ACK follows when it has. A refused connect is a RST to the guest, an
-// unreachable one an ICMP error about its SYN.
+// unreachable one an ICMP error about its SYN. With a client of a published port it is the other way round:
+// its socket is there, and is read from once the guest has answered our SYN; a guest that refuses resets it.
 #pragma once
 
 #include <cstdint>
@@ -53,6 +54,10 @@ class Translator {
   // The connection that a SYN begins (RFC 6528 for its sequence numbers).
   [[nodiscard]] Connection accept(const Endpoint& guest, const Endpoint& remote, const wire::TcpSegment& syn,
                                   Time now) const;
+  // The connection that somebody outside has begun.
+  [[nodiscard]] Connection dial(const Endpoint& guest, const Endpoint& remote, Time now) const;
+  // Gives an inbound flow its socket, which is connected.
+  void adopt(Flow& flow, host::SocketId socket);
   // Begins to connect the host's side: to `destination`, or to the name servers where flow.dns is set.
   void connect(Flow& flow, const Endpoint& destination, Time now);
 
@@ -78,6 +83,7 @@ class Translator {
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
+  [[nodiscard]] Opening opening(const Endpoint& guest, const Endpoint& remote, Time now) const;
   void connect_to(Flow& flow, const Endpoint& destination, Time now);
   void connect_next_server(Flow& flow, host::HostError why, Time now);
   void connect_failed(Flow& flow, host::HostError error, Time now);

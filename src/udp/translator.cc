@@ -58,6 +58,8 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
   const HostError error = host_.send_datagram(flow.socket, to, datagram.payload, options);
   if (error == HostError::none) {
     ++counters_.from_guest;
+    counters_.bytes_from_guest += datagram.payload.size();
+    flow.bytes_from_guest += datagram.payload.size();
   } else {
     ++counters_.not_sent;
     forwarding_.on_send_failed(ends(flow), error, packet, host_destination, options.dont_fragment,
@@ -136,6 +138,7 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   flow.last_active = now;
   const link::Status status =
       to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port, payload, segment_size);
+  if (status == link::Status::ok) count_to_guest(flow, payload.size());
   (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
   return status;
 }

@@ -31,6 +31,8 @@ struct Flow {
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
   Time last_active{};                       // of a datagram in either direction (RFC 4787 REQ-6)
   bool seen_reply = false;
+  std::uint64_t bytes_from_guest = 0;  // payload
+  std::uint64_t bytes_to_guest = 0;
   bool queries_only = true;  // all that the guest has sent went to port 53
 };
 
@@ -40,6 +42,8 @@ struct Counters {
   std::uint64_t not_sent = 0;       // the host did not take it
   std::uint64_t not_delivered = 0;  // cut short on the way, or the link did not take it
   std::uint64_t filtered = 0;       // from an address that the guest cannot reach itself
+  std::uint64_t bytes_from_guest = 0;
+  std::uint64_t bytes_to_guest = 0;
 };
 
 class Translator {
@@ -58,6 +62,11 @@ class Translator {
   // knows at once that it cannot be delivered, the guest gets an ICMP error.
   void from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
                   const Address& host_destination, std::uint16_t gso_size, Time now);
+  // Notes that a datagram went to the guest by another way than on_readable().
+  void count_to_guest(Flow& flow, std::size_t bytes) {
+    flow.bytes_to_guest += bytes;
+    counters_.bytes_to_guest += bytes;
+  }
   // Passes on what has arrived. True where more may be left, and it is to be called again without an event.
   [[nodiscard]] bool on_readable(Flow& flow, Time now);
   // Passes on what the socket's error queue has.

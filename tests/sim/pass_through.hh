@@ -38,6 +38,24 @@ class PassHost : public host::Host {
   [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override {
     return real_.receive(socket, into);
   }
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint& at,
+                                                                            host::Token token) override {
+    return real_.listen_stream(at, token);
+  }
+  [[nodiscard]] tl::expected<host::Accepted, host::HostError> accept_stream(
+      host::SocketId listener) override {
+    return real_.accept_stream(listener);
+  }
+  [[nodiscard]] bool watch(host::SocketId socket, host::Token token) override {
+    return real_.watch(socket, token);
+  }
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> bind_datagram(const Endpoint& at,
+                                                                            host::Token token) override {
+    return real_.bind_datagram(at, token);
+  }
+  [[nodiscard]] Endpoint local_endpoint(host::SocketId socket) const override {
+    return real_.local_endpoint(socket);
+  }
   void shutdown_send(host::SocketId socket) override { real_.shutdown_send(socket); }
   void abort(host::SocketId socket) override { real_.abort(socket); }
   [[nodiscard]] tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,

@@ -39,6 +39,20 @@ class SimHost final : public host::Host {
   [[nodiscard]] host::IoResult send(host::SocketId socket, std::span<const Bytes> pieces) override;
   [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(host::SocketId socket) override;
+  // Published ports are not simulated.
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&,
+                                                                            host::Token) override {
+    return tl::unexpected(host::HostError::other);
+  }
+  [[nodiscard]] tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId) override {
+    return tl::unexpected(host::HostError::other);
+  }
+  [[nodiscard]] bool watch(host::SocketId, host::Token) override { return false; }
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> bind_datagram(const Endpoint&,
+                                                                            host::Token) override {
+    return tl::unexpected(host::HostError::other);
+  }
+  [[nodiscard]] Endpoint local_endpoint(host::SocketId) const override { return {}; }
   void abort(host::SocketId socket) override;
   [[nodiscard]] tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,
                                                                             host::Token token) override;

@@ -89,6 +89,17 @@ class FakeHost : public host::Host {
   }
   host::HostError finish_connect(host::SocketId) override { return unexpected_stream(); }
   host::IoResult send(host::SocketId, std::span<const Bytes>) override { return {0, unexpected_stream()}; }
+  tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&, host::Token) override {
+    return tl::unexpected(host::HostError::other);
+  }
+  tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId) override {
+    return tl::unexpected(host::HostError::other);
+  }
+  bool watch(host::SocketId, host::Token) override { return false; }
+  tl::expected<host::SocketId, host::HostError> bind_datagram(const Endpoint&, host::Token) override {
+    return tl::unexpected(host::HostError::other);
+  }
+  Endpoint local_endpoint(host::SocketId) const override { return {}; }
   host::IoResult receive(host::SocketId, std::span<const MutBytes>) override {
     return {0, unexpected_stream()};
   }

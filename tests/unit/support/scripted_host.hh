@@ -69,6 +69,17 @@ class ScriptedHost final : public Host {
   }
   HostError finish_connect(SocketId) override { return HostError::other; }
   IoResult send(SocketId, std::span<const Bytes>) override { return {0, HostError::other}; }
+  tl::expected<SocketId, HostError> listen_stream(const Endpoint&, Token) override {
+    return tl::unexpected(HostError::other);
+  }
+  tl::expected<Accepted, HostError> accept_stream(SocketId) override {
+    return tl::unexpected(HostError::other);
+  }
+  bool watch(SocketId, Token) override { return false; }
+  tl::expected<SocketId, HostError> bind_datagram(const Endpoint&, Token) override {
+    return tl::unexpected(HostError::other);
+  }
+  Endpoint local_endpoint(SocketId) const override { return {}; }
   IoResult receive(SocketId, std::span<const MutBytes>) override { return {0, HostError::other}; }
   void shutdown_send(SocketId) override {}
   void abort(SocketId) override {}

@@ -26,7 +26,10 @@ class StreamHost final : public Host {
     bool ended = false;                         // and its FIN after that
     HostError receive_error = HostError::none;  // after what has come
 
-    std::vector<std::uint8_t> taken;  // from the guest
+    HostError accept_error = HostError::would_block;  // of a listener without waiting clients
+    std::deque<Endpoint> clients;                     // of a listener, waiting
+    std::deque<std::pair<Endpoint, std::vector<std::uint8_t>>> arrived;  // at a UDP socket
+    std::vector<std::uint8_t> taken;                                     // from the guest
     int sends = 0;
     int receives = 0;
     bool shut = false;
@@ -76,6 +79,26 @@ class StreamHost final : public Host {
     if (s.receive_error != HostError::none) return {0, s.receive_error};
     return {0, s.ended ? HostError::none : HostError::would_block};
   }
+  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override {
+    return bind(at, token);
+  }
+  tl::expected<Accepted, HostError> accept_stream(SocketId listener) override {
+    Socket& s = socket(listener);
+    if (s.clients.empty()) return tl::unexpected(s.accept_error);
+    const Endpoint peer = s.clients.front();
+    s.clients.pop_front();
+    sockets.push_back({});
+    sockets.back().connected = HostError::none;
+    return Accepted{SocketId{static_cast<std::uint32_t>(sockets.size() - 1)}, peer};
+  }
+  bool watch(SocketId id, Token token) override {
+    socket(id).token = token;
+    return true;
+  }
+  tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override {
+    return bind(at, token);
+  }
+  Endpoint local_endpoint(SocketId id) const override { return sockets.at(static_cast<std::size_t>(id)).to; }
   void shutdown_send(SocketId id) override {
     EXPECT_FALSE(socket(id).shut) << "twice";
     socket(id).shut = true;
@@ -90,11 +113,19 @@ class StreamHost final : public Host {
     return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
   HostError send_datagram(SocketId id, const Endpoint& to, Bytes payload, const DatagramOptions&) override {
-    static_cast<void>(socket(id));
+    ++socket(id).sends;
     datagrams.push_back({to, {payload.begin(), payload.end()}});
     return HostError::none;
   }
-  std::span<const ReceivedDatagram> receive_datagrams(SocketId) override { return {}; }
+  std::span<const ReceivedDatagram> receive_datagrams(SocketId id) override {
+    Socket& s = socket(id);
+    if (s.arrived.empty()) return {};
+    lent_ = std::move(s.arrived.front());
+    s.arrived.pop_front();
+    lent_view_.from = lent_.first;
+    lent_view_.payload = lent_.second;
+    return {&lent_view_, 1};
+  }
   bool receive_error(SocketId, DatagramError&) override { return false; }
 
   // The only socket that is open, for tests that have one.
@@ -108,10 +139,20 @@ class StreamHost final : public Host {
   std::vector<std::pair<Endpoint, std::vector<std::uint8_t>>> datagrams;
   std::deque<Socket> sockets;
   HostError connect_error = HostError::none;  // known at once
+  HostError bind_error = HostError::none;
   int connects = 0;
   Resolvers configured;
 
  private:
+  tl::expected<SocketId, HostError> bind(const Endpoint& at, Token token) {
+    if (bind_error != HostError::none) return tl::unexpected(bind_error);
+    sockets.push_back({});
+    sockets.back().to = at.port != 0 ? at : Endpoint{at.address, 33000};
+    sockets.back().token = token;
+    return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
+  }
+  std::pair<Endpoint, std::vector<std::uint8_t>> lent_;
+  ReceivedDatagram lent_view_;
   Socket& socket(SocketId id) {
     Socket& s = sockets.at(static_cast<std::size_t>(id));
     EXPECT_TRUE(s.open()) << "used after it was closed";

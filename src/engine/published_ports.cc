@@ -1,0 +1,283 @@
+#include "engine/published_ports.hh"
+
+#include "wire/ip.hh"
+
+namespace sf::engine {
+namespace {
+
+using host::HostError;
+
+// How many other ports are tried for a client that looks like another one.
+constexpr int kPortTries = 64;
+
+constexpr Address any_address(bool v4) {
+  return v4 ? Address::v4(0) : Address();
+}
+
+// What a kernel makes of a prefix and its MAC, unless it was told otherwise (RFC 4291 appendix A).
+Address address_from_mac(const Prefix& prefix, const MacAddress& mac) {
+  auto bytes = prefix.base.bytes();
+  const Address link_local = link_local_from(mac);
+  std::copy(link_local.bytes().begin() + 8, link_local.bytes().end(), bytes.begin() + 8);
+  return Address::v6(bytes);
+}
+
+}  // namespace
+
+tl::expected<host::SocketId, PublishError> PublishedPorts::open(const PublishRule& rule, const Endpoint& at,
+                                                                host::Token token) {
+  auto socket =
+      rule.transport == Transport::tcp ? host_.listen_stream(at, token) : host_.bind_datagram(at, token);
+  if (!socket) return tl::unexpected(PublishError{socket.error(), at});
+  return *socket;
+}
+
+tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule) {
+  Port port;
+  port.info.id = next_id_;
+  port.info.rule = rule;
+  for (const bool v4 : {true, false}) {
+    const bool wanted = rule.host_address ? rule.host_address->is_v4() == v4 : v4 || network_.ipv6;
+    if (!wanted) continue;
+    const Endpoint at{rule.host_address.value_or(any_address(v4)), port.info.rule.host_port};
+    const auto token = make_token(TokenKind::published, Handle{next_id_, v4 ? 0U : 1U});
+    const auto socket = open(rule, at, token);
+    if (!socket) {
+      // A host without IPv6 publishes what it has.
+      const bool optional = !v4 && !rule.host_address && socket.error().error == HostError::net_unreachable;
+      if (optional || (!v4 && !rule.host_address && socket.error().error == HostError::no_such_address))
+        continue;
+      for (const host::SocketId open_one : port.sockets) {
+        if (open_one != host::kNoSocket) host_.close(open_one);
+      }
+      return tl::unexpected(socket.error());
+    }
+    port.sockets[v4 ? 0 : 1] = *socket;
+    if (port.info.rule.host_port == 0) port.info.rule.host_port = host_.local_endpoint(*socket).port;
+  }
+  const PublishedPort info = port.info;
+  ports_.emplace(next_id_++, port);
+  return info;
+}
+
+bool PublishedPorts::remove(PublishId id) {
+  const auto found = ports_.find(id);
+  if (found == ports_.end()) return false;
+  clients_.for_each([&](Handle, Client& client) {
+    if (client.port == id) forget(client);
+  });
+  for (const host::SocketId socket : found->second.sockets) {
+    if (socket != host::kNoSocket) host_.close(socket);
+  }
+  ports_.erase(found);
+  return true;
+}
+
+std::vector<PublishedPort> PublishedPorts::list() const {
+  std::vector<PublishedPort> all;
+  all.reserve(ports_.size());
+  for (const auto& [id, port] : ports_) all.push_back(port.info);
+  return all;
+}
+
+void PublishedPorts::close_all() {
+  while (!ports_.empty()) remove(ports_.begin()->first);
+}
+
+void PublishedPorts::mark_busy(Port& port) {
+  if (port.busy) return;
+  port.busy = true;
+  busy_.push_back(port.info.id);
+}
+
+void PublishedPorts::on_socket_event(Handle socket, host::Readiness readiness, Time) {
+  const auto found = ports_.find(socket.index);
+  if (found == ports_.end()) return;
+  Port& port = found->second;
+  if (readiness.error && port.info.rule.transport == Transport::udp) {
+    // A client that has gone: nothing to the guest, whose answers it was not waiting for.
+    host::DatagramError error;
+    for (int i = 0; i < kAcceptsPerTurn && host_.receive_error(port.sockets[socket.generation & 1], error);
+         ++i) {
+    }
+  }
+  if (readiness.readable) mark_busy(port);
+}
+
+bool PublishedPorts::end_turn(Time now) {
+  if (retry_at_ <= now) {
+    retry_at_ = kNever;
+    for (auto& [id, port] : ports_) mark_busy(port);
+  }
+  working_.swap(busy_);
+  bool more = false;
+  for (const PublishId id : working_) {
+    const auto found = ports_.find(id);
+    if (found == ports_.end()) continue;
+    Port& port = found->second;
+    port.busy = false;
+    for (const host::SocketId socket : port.sockets) {
+      if (socket == host::kNoSocket) continue;
+      const bool left = port.info.rule.transport == Transport::tcp ? accept_clients(port, socket, now)
+                                                                   : receive(port, socket, now);
+      if (left) mark_busy(port);
+    }
+  }
+  working_.clear();
+  // Where the guest has to answer first, its answers are what brings the next turn.
+  if (!busy_.empty() && tcp_.dialling() < limits_.dialling) more = true;
+  return more;
+}
+
+bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time now) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (tcp_.dialling() >= limits_.dialling) return true;
+    const auto accepted = host_.accept_stream(listener);
+    if (!accepted) {
+      if (accepted.error() == HostError::would_block) return false;
+      if (out_of_descriptors_.first()) {
+        log_.warning(
+            "accepting a client of published port {} failed: {}; clients wait until it works again "
+            "(raise the limit with ulimit -n)",
+            port.info.rule.host_port, host::to_string(accepted.error()));
+      }
+      retry_at_ = now + kStarvedRetry;
+      return false;
+    }
+    const auto guest = guest_end(port.info.rule, accepted->peer.address.is_v4());
+    const auto remote =
+        guest ? seen(accepted->peer, *guest, [this](const FlowKey& key) { return tcp_.has(key); })
+              : std::nullopt;
+    if (!remote) {
+      host_.abort(accepted->socket);
+      continue;
+    }
+    if (tcp_.dial(FlowKey{*guest, *remote}, mac_of(guest->address), accepted->socket, host_, now)) {
+      ++port.info.accepted;
+    }
+  }
+  return true;
+}
+
+bool PublishedPorts::receive(Port& port, host::SocketId socket, Time now) {
+  for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
+    const auto received = host_.receive_datagrams(socket);
+    if (received.empty()) return false;
+    for (const host::ReceivedDatagram& datagram : received) deliver(port, socket, datagram, now);
+  }
+  return true;
+}
+
+void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::ReceivedDatagram& datagram,
+                             Time now) {
+  if (datagram.truncated) return;
+  Client* client = client_of(port, socket, datagram.from, now);
+  if (client == nullptr) return;
+  client->flow.last_active = now;
+  wire::IpHeader header;
+  header.source = client->key.remote.address;
+  header.destination = client->key.guest.address;
+  header.ttl = link::forwarded_ttl(datagram.ttl);
+  header.traffic_class = datagram.traffic_class;
+  header.dont_fragment = false;  // it may need to be fragmented to reach the guest
+  const auto status = to_guest_.send_udp(mac_of(client->key.guest.address), header, client->key.remote.port,
+                                         client->key.guest.port, datagram.payload, datagram.segment_size);
+  if (status == link::Status::ok) udp_.count_to_guest(client->flow, datagram.payload.size());
+}
+
+PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId socket, const Endpoint& from,
+                                                  Time now) {
+  const auto guest = guest_end(port.info.rule, from.address.is_v4());
+  if (!guest) return nullptr;
+  // The same client again has the key that it was given first, so that one is looked for beside free ones.
+  Client* known = nullptr;
+  const auto taken = [&](const FlowKey& key) {
+    Client* other = clients_.get(clients_.find(key));
+    if (other == nullptr) return false;
+    if (other->real == from && other->flow.socket == socket) known = other;
+    return known == nullptr;
+  };
+  const auto remote = seen(from, *guest, taken);
+  if (known != nullptr || !remote) return known;
+  const FlowKey key{*guest, *remote};
+  if (Client* same = clients_.get(clients_.find(key)); same != nullptr) {
+    // By another published port that leads to the same one of the guest's: answers take the way it came last.
+    same->flow.socket = socket;
+    same->port = port.info.id;
+    return same;
+  }
+  if (clients_.size() >= limits_.udp_clients) return nullptr;
+  const Handle handle = clients_.insert(key);
+  Client& client = clients_.existing(handle);
+  client.key = key;
+  client.flow.guest = *guest;
+  client.flow.guest_mac = mac_of(guest->address);
+  client.flow.socket = socket;
+  client.flow.last_active = now;
+  client.real = from;
+  client.port = port.info.id;
+  timers_.set(client.timer, now + kClientIdle, make_token(TokenKind::client, handle));
+  ++port.info.accepted;
+  return &client;
+}
+
+void PublishedPorts::from_guest(const FlowKey& key, const MacAddress& from, const wire::IpPacket& packet,
+                                const wire::UdpDatagram& datagram, std::uint16_t segment_size, Time now) {
+  Client* client = clients_.get(clients_.find(key));
+  if (client == nullptr) return;
+  client->flow.guest_mac = from;
+  wire::UdpDatagram to_client = datagram;
+  to_client.destination_port = client->real.port;
+  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now);
+}
+
+void PublishedPorts::on_client_timer(Handle handle, Time now) {
+  Client* client = clients_.get(handle);
+  if (client == nullptr) return;
+  const Time deadline = client->flow.last_active + kClientIdle;
+  if (deadline > now) {
+    timers_.set(client->timer, deadline, make_token(TokenKind::client, handle));
+  } else {
+    forget(*client);
+  }
+}
+
+void PublishedPorts::forget(Client& client) {
+  timers_.remove(client.timer);
+  const FlowKey key = client.key;
+  clients_.erase(key);
+}
+
+std::optional<Endpoint> PublishedPorts::guest_end(const PublishRule& rule, bool v4) const {
+  if (rule.guest_address) {
+    if (rule.guest_address->is_v4() != v4) return std::nullopt;
+    return Endpoint{*rule.guest_address, rule.guest_port};
+  }
+  if (v4) return Endpoint{network_.guest4, rule.guest_port};
+  if (!network_.ipv6) return std::nullopt;
+  if (guest_.address6) return Endpoint{*guest_.address6, rule.guest_port};
+  const auto latest = neighbours_.latest_of(network_.prefix6);
+  return Endpoint{latest.value_or(address_from_mac(network_.prefix6, guest_.mac)), rule.guest_port};
+}
+
+MacAddress PublishedPorts::mac_of(const Address& guest) const {
+  return neighbours_.find(guest).value_or(guest_.mac);
+}
+
+template <typename Taken>
+std::optional<Endpoint> PublishedPorts::seen(const Endpoint& client, const Endpoint& guest,
+                                             const Taken& taken) const {
+  const Address& address = client.address;
+  const bool v4 = address.is_v4();
+  const bool hidden = address.is_loopback() || address.is_link_local() || address.is_unspecified() ||
+                      (v4 ? network_.prefix4 : network_.prefix6).contains(address);
+  if (!hidden) return client;
+  Endpoint gateway{network_.gateway(v4), client.port};
+  for (int i = 0; i < kPortTries; ++i) {
+    if (!taken(FlowKey{guest, gateway})) return gateway;
+    gateway.port = static_cast<std::uint16_t>(1024 + (gateway.port * 31U + 7919U) % 64512U);
+  }
+  return std::nullopt;
+}
+
+}  // namespace sf::engine

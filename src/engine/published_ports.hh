@@ -1,0 +1,146 @@
+// Published ports: the sockets on the host behind them, and the clients that come through them.
+//
+// Theory of operation.
+//   TCP: a client that is accepted becomes a flow like any other (tcp_flows.hh), which begins with a SYN to
+//   the
+//     guest. While the guest leaves many SYNs unanswered, further clients wait in the listener's backlog.
+//   UDP: a client is one address and port that has sent something. What the guest sends to it from the
+//   published
+//     port leaves by the port's socket, so that the client hears from whom it has asked; all else of the
+//     guest's goes the usual way (udp/translator.hh).
+//   The guest sees the client's own address and port, but for clients on the host's loopback or with
+//   addresses
+//     that only mean something there: those are the gateway to it, with another port where two would be
+//     alike.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "base/log.hh"
+#include "engine/flow_table.hh"
+#include "engine/neighbours.hh"
+#include "engine/published.hh"
+#include "engine/tcp_flows.hh"
+#include "engine/timer_heap.hh"
+#include "host/host.hh"
+#include "link/network.hh"
+#include "link/to_guest.hh"
+#include "udp/translator.hh"
+
+namespace sf::engine {
+
+// How the guest is reached by what begins outside.
+struct GuestEnd {
+  MacAddress mac;                   // of its TAP, until it is heard of
+  std::optional<Address> address6;  // absent: the one that it was seen with last, or that its MAC makes
+};
+
+class PublishedPorts {
+ public:
+  struct Limits {
+    std::size_t dialling = 1024;     // SYNs that the guest has not answered; then clients wait
+    std::size_t udp_clients = 8192;  // further ones are not heard until others have been silent for long
+  };
+  static constexpr Duration kClientIdle = 300s;  // RFC 4787 REQ-5
+  static constexpr Duration kStarvedRetry = 100ms;
+
+  PublishedPorts(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
+                 const GuestEnd& guest, const Neighbours& neighbours, TcpFlows& tcp, udp::Translator& udp,
+                 TimerHeap& timers, SipKey key, const Limits& limits, const Log& log)
+      : host_(host),
+        to_guest_(to_guest),
+        network_(network),
+        guest_(guest),
+        neighbours_(neighbours),
+        tcp_(tcp),
+        udp_(udp),
+        timers_(timers),
+        clients_(key),
+        limits_(limits),
+        log_(log) {}
+
+  [[nodiscard]] tl::expected<PublishedPort, PublishError> add(const PublishRule& rule);
+  // False: there is none. TCP connections through it go on; UDP clients are forgotten.
+  bool remove(PublishId id);
+  [[nodiscard]] std::vector<PublishedPort> list() const;
+  template <typename Visitor>
+  void for_each_client(Visitor&& visit) {
+    clients_.for_each([&](Handle, Client& client) { visit(client.flow, client.key.remote); });
+  }
+  [[nodiscard]] std::size_t client_count() const { return clients_.size(); }
+  void close_all();
+
+  void on_socket_event(Handle socket, host::Readiness readiness, Time now);
+  void on_client_timer(Handle client, Time now);
+  // Goes on with what a turn's budget, or a limit, left over. True: more is left for the next turn.
+  [[nodiscard]] bool end_turn(Time now);
+  // When a listener that found no descriptor is tried again.
+  [[nodiscard]] Time deadline() const { return retry_at_; }
+
+  // The guest sends to a client of a published UDP port.
+  [[nodiscard]] bool is_client(const FlowKey& key) const {
+    return clients_.size() > 0 && clients_.find(key) != kNoHandle;
+  }
+  // A datagram to such a client, with a TTL above 1.
+  void from_guest(const FlowKey& key, const MacAddress& from, const wire::IpPacket& packet,
+                  const wire::UdpDatagram& datagram, std::uint16_t segment_size, Time now);
+
+ private:
+  static constexpr int kAcceptsPerTurn = 64;
+  static constexpr int kBatchesPerTurn = 8;
+
+  struct Port {
+    PublishedPort info;
+    // By IP version: IPv4, IPv6.
+    std::array<host::SocketId, 2> sockets{host::kNoSocket, host::kNoSocket};
+    bool busy = false;  // in busy_
+  };
+  struct Client {
+    FlowKey key;
+    udp::Flow flow;  // with the port's socket
+    Endpoint real;   // as the host sees it
+    PublishId port = 0;
+    Timer timer;
+  };
+
+  [[nodiscard]] tl::expected<host::SocketId, PublishError> open(const PublishRule& rule, const Endpoint& at,
+                                                                host::Token token);
+  // True: more clients wait.
+  [[nodiscard]] bool accept_clients(Port& port, host::SocketId listener, Time now);
+  // True: more datagrams wait.
+  [[nodiscard]] bool receive(Port& port, host::SocketId socket, Time now);
+  void deliver(Port& port, host::SocketId socket, const host::ReceivedDatagram& datagram, Time now);
+  [[nodiscard]] Client* client_of(Port& port, host::SocketId socket, const Endpoint& from, Time now);
+  [[nodiscard]] std::optional<Endpoint> guest_end(const PublishRule& rule, bool v4) const;
+  [[nodiscard]] MacAddress mac_of(const Address& guest) const;
+  // How the guest sees a client; nothing where no port is left for that.
+  template <typename Taken>
+  [[nodiscard]] std::optional<Endpoint> seen(const Endpoint& client, const Endpoint& guest,
+                                             const Taken& taken) const;
+  void forget(Client& client);
+  void mark_busy(Port& port);
+
+  host::Host& host_;
+  link::ToGuest& to_guest_;
+  const link::Network& network_;
+  GuestEnd guest_;
+  const Neighbours& neighbours_;
+  TcpFlows& tcp_;
+  udp::Translator& udp_;
+  TimerHeap& timers_;
+  FlowTable<Client> clients_;
+  Limits limits_;
+  const Log& log_;
+  Once out_of_descriptors_;
+  std::map<PublishId, Port> ports_;
+  std::vector<PublishId> busy_;
+  std::vector<PublishId> working_;
+  PublishId next_id_ = 1;
+  Time retry_at_ = kNever;
+};
+
+}  // namespace sf::engine
