@@ -1,0 +1,366 @@
+#include "control/requests.hh"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <exception>
+#include <iterator>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "control/publish_syntax.hh"
+
+namespace sf::control {
+namespace {
+
+using engine::FlowInfo;
+using engine::PublishedPort;
+using engine::PublishRule;
+using engine::Transport;
+using Json = nlohmann::json;
+
+std::string to_text(const Json& json) {
+  // Command lines and paths need not be UTF-8.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string returned(Json value) {
+  Json reply;
+  reply["return"] = std::move(value);
+  return to_text(reply);
+}
+
+std::string error_with_reason(std::string_view description, const std::string& reason) {
+  Json reply;
+  reply["error"]["desc"] = fmt::format("bad request: {}", description);
+  reply["error"]["reason"] = reason;
+  return to_text(reply);
+}
+
+// Deeper than any request, and shallow enough for code that walks values recursively.
+constexpr int kMaxDepth = 32;
+
+Json parse(std::string_view text) {
+  bool too_deep = false;
+  const auto watch_depth = [&too_deep](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kMaxDepth;
+    return !too_deep;
+  };
+  Json json = Json::parse(text.begin(), text.end(), watch_depth, false);
+  return too_deep ? Json(Json::value_t::discarded) : json;
+}
+
+// Null where there is none.
+const Json& member(const Json& json, const char* name) {
+  static const Json none;
+  if (!json.is_object()) return none;
+  const auto found = json.find(name);
+  return found == json.end() ? none : *found;
+}
+
+// Some clients write numbers as 80.0.
+std::optional<std::uint64_t> whole_number(const Json& json) {
+  if (json.is_number_unsigned()) return json.get<std::uint64_t>();
+  if (!json.is_number_float()) return std::nullopt;
+  const double value = json.get<double>();
+  constexpr double kMaxExact = 9007199254740992.0;
+  if (!(value >= 0 && value <= kMaxExact) || std::trunc(value) < value) return std::nullopt;
+  return static_cast<std::uint64_t>(value);
+}
+
+std::optional<std::uint16_t> port_number(const Json& json) {
+  const auto number = whole_number(json);
+  if (!number || *number == 0 || *number > 0xffff) return std::nullopt;
+  return static_cast<std::uint16_t>(*number);
+}
+
+const char* name_of(Transport transport) {
+  return transport == Transport::udp ? "udp" : "tcp";
+}
+
+std::string text_of(const std::optional<Address>& address) {
+  return address ? address->to_string() : std::string();
+}
+
+// --- slirp4netns's requests
+
+// Absent, null and empty are all "not given"; anything else has to be an address.
+bool read_address(const Json& json, std::optional<Address>& into) {
+  if (json.is_null()) return true;
+  if (!json.is_string()) return false;
+  const auto& text = json.get_ref<const std::string&>();
+  if (text.empty()) return true;
+  into = Address::parse(text);
+  return into && !into->is_multicast() && !into->is_broadcast();
+}
+
+std::string add_hostfwd(const Json& arguments, Instance& instance) {
+  PublishRule rule;
+  const Json& proto = member(arguments, "proto");
+  if (proto != "tcp" && proto != "udp") return error_reply("add_hostfwd: bad arguments.proto");
+  if (proto == "udp") rule.transport = Transport::udp;
+  rule.host_address = Address::v4(0);
+  if (!read_address(member(arguments, "host_addr"), rule.host_address)) {
+    return error_reply("add_hostfwd: bad arguments.host_addr");
+  }
+  const auto host_port = port_number(member(arguments, "host_port"));
+  if (!host_port) return error_reply("add_hostfwd: bad arguments.host_port");
+  rule.host_port = *host_port;
+  const bool readable = read_address(member(arguments, "guest_addr"), rule.guest_address);
+  if (rule.guest_address && rule.guest_address->is_unspecified()) rule.guest_address.reset();
+  // Nothing here translates from one IP version to the other.
+  if (!readable || (rule.guest_address && rule.guest_address->is_v4() != rule.host_address->is_v4())) {
+    return error_reply("add_hostfwd: bad arguments.guest_addr");
+  }
+  const auto guest_port = port_number(member(arguments, "guest_port"));
+  if (!guest_port) return error_reply("add_hostfwd: bad arguments.guest_port");
+  rule.guest_port = *guest_port;
+
+  const auto published = instance.publish(rule);
+  if (!published) {
+    return error_with_reason("add_hostfwd: slirp_add_hostfwd failed", published.error().message);
+  }
+  return returned({{"id", published->id}});
+}
+
+std::optional<engine::PublishId> publish_id(std::uint64_t number) {
+  if (number > std::numeric_limits<engine::PublishId>::max()) return std::nullopt;
+  return static_cast<engine::PublishId>(number);
+}
+
+std::string remove_hostfwd(const Json& arguments, Instance& instance) {
+  const auto number = whole_number(member(arguments, "id"));
+  if (!number) return error_reply("remove_hostfwd: bad arguments.id");
+  const auto id = publish_id(*number);
+  if (!id || !instance.unpublish(*id)) return error_reply("remove_hostfwd: slirp_remove_hostfwd failed");
+  return returned(Json::object());
+}
+
+std::string list_hostfwd(const Json&, Instance& instance) {
+  const InstanceInfo info = instance.info();
+  Json entries = Json::array();
+  for (const PublishedPort& port : instance.published()) {
+    const PublishRule& rule = port.rule;
+    const Address host = rule.host_address.value_or(Address::v4(0));
+    const Address own = host.is_v6() && info.guest6 ? *info.guest6 : info.guest4;
+    entries.push_back({{"id", port.id},
+                       {"proto", name_of(rule.transport)},
+                       {"host_addr", host.to_string()},
+                       {"host_port", rule.host_port},
+                       {"guest_addr", rule.guest_address.value_or(own).to_string()},
+                       {"guest_port", rule.guest_port}});
+  }
+  Json reply;
+  reply["entries"] = entries;                       // where slirp4netns has it
+  reply["return"]["entries"] = std::move(entries);  // where its manual has it
+  return to_text(reply);
+}
+
+// --- our own
+
+Json describe(const PublishedPort& port) {
+  return {{"id", port.id},
+          {"port", format_publish(port.rule)},
+          {"proto", name_of(port.rule.transport)},
+          {"host_addr", text_of(port.rule.host_address)},
+          {"host_port", port.rule.host_port},
+          {"guest_addr", text_of(port.rule.guest_address)},
+          {"guest_port", port.rule.guest_port},
+          {"accepted", port.accepted}};
+}
+
+std::string ports_reply(const std::vector<PublishedPort>& ports) {
+  Json list = Json::array();
+  for (const PublishedPort& port : ports) list.push_back(describe(port));
+  return returned({{"ports", std::move(list)}});
+}
+
+// All of a range or nothing.
+std::string publish(const Json& arguments, Instance& instance) {
+  const Json& text = member(arguments, "port");
+  if (!text.is_string()) return error_reply("publish: bad arguments.port");
+  const auto rules = parse_publish(text.get_ref<const std::string&>());
+  if (!rules) return error_with_reason("publish: bad arguments.port", rules.error().message);
+  std::vector<PublishedPort> done;
+  for (const PublishRule& rule : *rules) {
+    auto published = instance.publish(rule);
+    if (!published) {
+      for (const PublishedPort& port : done) static_cast<void>(instance.unpublish(port.id));
+      return error_with_reason("publish: failed", published.error().message);
+    }
+    done.push_back(*std::move(published));
+  }
+  return ports_reply(done);
+}
+
+// The published ports that `arguments` name; all that the text says or none.
+Result<std::vector<PublishedPort>> named_ports(const Json& arguments, const Instance& instance) {
+  const std::vector<PublishedPort> published = instance.published();
+  std::vector<PublishedPort> named;
+  if (const auto number = whole_number(member(arguments, "id"))) {
+    std::ranges::copy_if(published, std::back_inserter(named),
+                         [&](const PublishedPort& port) { return port.id == *number; });
+    if (named.empty()) return fail("no published port has the id {}", *number);
+    return named;
+  }
+  const auto rules = parse_publish(member(arguments, "port").get_ref<const std::string&>());
+  if (!rules) return tl::unexpected(rules.error());
+  for (PublishRule rule : *rules) {
+    const auto found = std::ranges::find_if(published, [&](const PublishedPort& port) {
+      rule.guest_address = port.rule.guest_address;  // the text has none to compare
+      return port.rule == rule;
+    });
+    if (found == published.end()) {
+      rule.guest_address.reset();
+      return fail("{} is not published", format_publish(rule));
+    }
+    named.push_back(*found);
+  }
+  return named;
+}
+
+std::string unpublish(const Json& arguments, Instance& instance) {
+  const Json& id = member(arguments, "id");
+  if (!id.is_null() && !whole_number(id)) return error_reply("unpublish: bad arguments.id");
+  if (id.is_null() && !member(arguments, "port").is_string()) {
+    return error_reply("unpublish: neither arguments.id nor arguments.port");
+  }
+  const auto ports = named_ports(arguments, instance);
+  if (!ports) return error_with_reason("unpublish: failed", ports.error().message);
+  for (const PublishedPort& port : *ports) static_cast<void>(instance.unpublish(port.id));
+  return ports_reply(*ports);
+}
+
+std::string list_published(const Json&, Instance& instance) {
+  return ports_reply(instance.published());
+}
+
+const char* name_of(FlowInfo::Protocol protocol) {
+  switch (protocol) {
+    case FlowInfo::Protocol::tcp:
+      return "tcp";
+    case FlowInfo::Protocol::udp:
+      return "udp";
+    case FlowInfo::Protocol::icmp:
+      return "icmp";
+  }
+  return "";
+}
+
+// By hand: nothing in it needs quoting, and it is several times faster than building a Json of each flow.
+void append_flow(std::string& out, const FlowInfo& flow) {
+  using std::chrono::duration_cast;
+  using std::chrono::microseconds;
+  const bool anywhere = flow.remote == Endpoint{};
+  fmt::format_to(
+      std::back_inserter(out),
+      R"({{"protocol":"{}","inbound":{},"guest_addr":"{}","guest_port":{},"remote_addr":"{}","remote_port":{},)"
+      R"("state":"{}","bytes_from_guest":{},"bytes_to_guest":{},"rtt_us":)",
+      name_of(flow.protocol), flow.inbound, flow.guest.address.to_string(), flow.guest.port,
+      anywhere ? std::string() : flow.remote.address.to_string(), flow.remote.port, flow.state,
+      flow.bytes_from_guest, flow.bytes_to_guest);
+  if (flow.rtt) {
+    fmt::format_to(std::back_inserter(out), "{}}}", duration_cast<microseconds>(*flow.rtt).count());
+  } else {
+    out += "null}";
+  }
+}
+
+std::string list_flows(const Json& arguments, Instance& instance) {
+  std::size_t limit = kFlowsListed;
+  if (const Json& given = member(arguments, "limit"); !given.is_null()) {
+    const auto number = whole_number(given);
+    if (!number) return error_reply("list_flows: bad arguments.limit");
+    limit = static_cast<std::size_t>(std::min<std::uint64_t>(*number, kMaxFlowsListed));
+  }
+  std::vector<FlowInfo> flows = instance.flows();
+  const std::size_t total = flows.size();
+  const std::size_t count = std::min(limit, total);
+  std::ranges::partial_sort(flows, flows.begin() + static_cast<std::ptrdiff_t>(count), std::ranges::greater{},
+                            [](const FlowInfo& flow) { return flow.bytes_from_guest + flow.bytes_to_guest; });
+  flows.resize(count);
+  std::string out = fmt::format(R"({{"return":{{"total":{},"flows":[)", total);
+  out.reserve(out.size() + count * 256);
+  for (const FlowInfo& flow : flows) {
+    if (out.back() != '[') out += ',';
+    append_flow(out, flow);
+  }
+  out += "]}}";
+  return out;
+}
+
+std::string statistics(const Json&, Instance& instance) {
+  const engine::Totals totals = instance.totals();
+  return returned({{"tcp_opened", totals.tcp_opened},
+                   {"bytes_from_guest", totals.bytes_from_guest},
+                   {"bytes_to_guest", totals.bytes_to_guest},
+                   {"frames_from_guest", totals.frames_from_guest},
+                   {"frames_dropped", totals.frames_dropped},
+                   {"flows", totals.flows}});
+}
+
+std::string info(const Json&, Instance& instance) {
+  const InstanceInfo info = instance.info();
+  Json json{{"name", info.name},
+            {"target", info.target},
+            {"version", info.version},
+            {"uptime_s", info.uptime.count()},
+            {"guest4", info.guest4.to_string()},
+            {"prefix4", info.prefix4.to_string()},
+            {"guest6", nullptr},
+            {"mtu", info.mtu}};
+  if (info.guest6) json["guest6"] = info.guest6->to_string();
+  return returned(std::move(json));
+}
+
+std::string version(const Json&, Instance& instance) {
+  return returned({{"version", instance.info().version}});
+}
+
+using Handler = std::string (*)(const Json& arguments, Instance& instance);
+constexpr std::array<std::pair<std::string_view, Handler>, 10> kHandlers{{
+    {"add_hostfwd", add_hostfwd},
+    {"remove_hostfwd", remove_hostfwd},
+    {"list_hostfwd", list_hostfwd},
+    {"publish", publish},
+    {"unpublish", unpublish},
+    {"list_published", list_published},
+    {"list_flows", list_flows},
+    {"statistics", statistics},
+    {"info", info},
+    {"version", version},
+}};
+
+std::string dispatch(std::string_view request, Instance& instance) {
+  if (request.size() > kMaxRequest) return error_reply("too large message");
+  const Json json = parse(request);
+  if (json.is_discarded()) return error_reply("cannot parse JSON");
+  if (!json.is_object()) return error_reply("json_object() failed");
+  const Json& execute = member(json, "execute");
+  if (!execute.is_string()) return error_reply("no execute found");
+  const auto handler = std::ranges::find(kHandlers, execute.get_ref<const std::string&>(),
+                                         &std::pair<std::string_view, Handler>::first);
+  if (handler == kHandlers.end()) return error_reply("unknown execute");
+  return handler->second(member(json, "arguments"), instance);
+}
+
+}  // namespace
+
+std::string error_reply(std::string_view description) {
+  Json reply;
+  reply["error"]["desc"] = fmt::format("bad request: {}", description);
+  return to_text(reply);
+}
+
+std::string answer(std::string_view request, Instance& instance) {
+  // The library throws where it is used wrongly; packets do not wait for the one place that was overlooked.
+  try {
+    return dispatch(request, instance);
+  } catch (const std::exception&) {
+    return R"({"error":{"desc":"internal error"}})";
+  }
+}
+
+}  // namespace sf::control

@@ -1,0 +1,35 @@
+// What the control socket is asked and answers: the text of one request in, the text of the reply out.
+//
+//     {"execute":"add_hostfwd","arguments":{"proto":"tcp","host_addr":"","host_port":8080,"guest_port":80}}
+//     {"return":{"id":1}}        or        {"error":{"desc":"bad request: unknown execute"}}
+//
+// add_hostfwd, remove_hostfwd and list_hostfwd are slirp4netns's API, word for word; our own requests have
+// the same form. In an error "desc" is what slirp4netns says (or, of our own requests, its like) and
+// "reason", where more is known, the line for people. Members that are not known are ignored.
+//
+//     publish         {"port":"tcp/8080:80"}          {"ports":[{"id":1,"port":"tcp/8080:80",...}]}
+//     unpublish       {"id":1} or {"port":"8080:80"}  {"ports":[...]}: those that were taken away
+//     list_published                                  {"ports":[...]}
+//     list_flows      {"limit":100}                   {"total":2,"flows":[...]}: those with the most bytes
+//     first statistics, info, version                       what engine::Totals and InstanceInfo have
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "control/instance.hh"
+
+namespace sf::control {
+
+inline constexpr std::size_t kMaxRequest = std::size_t{64} * 1024;
+// A list of flows is made while packets wait: about a microsecond each.
+inline constexpr std::size_t kMaxFlowsListed = 2048;
+inline constexpr std::size_t kFlowsListed = 1024;  // without "limit"
+
+// Never throws, whatever `request` is.
+[[nodiscard]] std::string answer(std::string_view request, Instance& instance);
+
+// {"error":{"desc":"bad request: DESCRIPTION"}}
+[[nodiscard]] std::string error_reply(std::string_view description);
+
+}  // namespace sf::control

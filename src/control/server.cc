@@ -1,0 +1,268 @@
+#include "control/server.hh"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "control/client.hh"
+#include "control/message_end.hh"
+#include "control/requests.hh"
+
+namespace sf::control {
+namespace {
+
+// What epoll says of whom; clients are numbered from there on, and never again with the same number.
+constexpr std::uint64_t kListener = 0;
+constexpr std::uint64_t kTimer = 1;
+constexpr std::uint64_t kFirstClient = 2;
+
+constexpr int kBacklog = 128;
+constexpr std::size_t kReadSize = 16384;
+constexpr int kReadsToDrain = 4;
+constexpr std::size_t kMaxDrained = std::size_t{64} << 20;
+
+// The directory of `path`, and the file's name in it.
+std::pair<std::string, std::string> split(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return {".", path};
+  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
+}
+
+}  // namespace
+
+struct Server::Client {
+  enum class State { reading, writing, draining };
+
+  UniqueFd fd;
+  State state = State::reading;
+  std::string request;
+  MessageEnd end;
+  std::string reply;
+  std::size_t sent = 0;
+  std::size_t drained = 0;
+  bool cut_off = false;  // the request was refused before it had ended
+  unsigned idle = 0;     // ticks
+  unsigned age = 0;
+};
+
+Server::Server(Instance& instance, const ServerOptions& options)
+    : instance_(instance), options_(options), next_id_(kFirstClient) {}
+
+Result<std::unique_ptr<Server>> Server::open(const std::string& path, Instance& instance,
+                                             const ServerOptions& options) {
+  std::unique_ptr<Server> server(new Server(instance, options));
+  if (auto done = server->listen_at(path); !done) return tl::unexpected(done.error());
+  return server;
+}
+
+Result<void> Server::listen_at(const std::string& path) {
+  const auto failed = [&path](const char* what) {
+    return fail("cannot listen at {}: {}: {}; is that a directory you may write to?", path, what,
+                std::strerror(errno));
+  };
+  sockaddr_un address;
+  if (!make_address(path, address)) {
+    return fail("cannot listen at '{}': a socket's path has 1 to {} bytes; choose a shorter one", path,
+                sizeof(address.sun_path) - 1);
+  }
+  epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
+  timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!epoll_ || !timer_ || !listener_) {
+    return fail("cannot listen at {}: {}; raise the limit of open files (ulimit -n)", path,
+                std::strerror(errno));
+  }
+  const auto [directory, file] = split(path);
+  directory_.reset(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!directory_) return failed("its directory");
+  if (auto removed = remove_old(path); !removed) return removed;
+  // The file takes the socket's mode (less the umask), so that it is never there with a wider one.
+  if (::fchmod(listener_.get(), 0600) != 0) return failed("fchmod");
+  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return failed("bind");
+  }
+  struct stat status {};
+  if (::fstatat(directory_.get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("stat");
+  file_ = file;
+  device_ = status.st_dev;
+  inode_ = status.st_ino;
+  if (::listen(listener_.get(), kBacklog) != 0) return failed("listen");
+  watch(EPOLL_CTL_ADD, listener_.get(), 0, kListener);
+  watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer);
+  update();
+  return {};
+}
+
+Result<void> Server::remove_old(const std::string& path) const {
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return {};  // bind says it, if it is worth saying
+  if (!S_ISSOCK(status.st_mode)) {
+    return fail(
+        "cannot listen at {}: there is a file that is not a socket; remove it, or choose another path", path);
+  }
+  if (options_.keep_answering && probe(path) != Answers::refused) {
+    return fail("cannot listen at {}: another program does already; choose another path", path);
+  }
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+    return fail(
+        "cannot listen at {}: removing the old socket: {}; remove it yourself, or choose another path", path,
+        std::strerror(errno));
+  }
+  return {};
+}
+
+Server::~Server() {
+  struct stat status {};
+  if (file_.empty() || ::fstatat(directory_.get(), file_.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+  if (status.st_dev == device_ && status.st_ino == inode_) ::unlinkat(directory_.get(), file_.c_str(), 0);
+}
+
+void Server::on_ready() {
+  std::array<epoll_event, kMaxClients + 2> events;
+  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
+  for (int i = 0; i < count; ++i) {
+    const std::uint64_t id = events[static_cast<std::size_t>(i)].data.u64;
+    if (id == kListener) {
+      accept_clients();
+    } else if (id == kTimer) {
+      on_tick();
+    } else {
+      on_client(id);
+    }
+  }
+  update();
+}
+
+void Server::accept_clients() {
+  for (std::size_t tries = 0; tries < kMaxClients && clients_.size() < kMaxClients; ++tries) {
+    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd) {
+      starved_ = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+      return;
+    }
+    const ClientId id = next_id_++;
+    watch(EPOLL_CTL_ADD, fd.get(), EPOLLIN, id);
+    clients_.emplace(id, std::make_unique<Client>()).first->second->fd = std::move(fd);
+  }
+}
+
+void Server::on_client(ClientId id) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end()) return;
+  Client& client = *found->second;
+  bool goes_on = false;
+  switch (client.state) {
+    case Client::State::reading:
+      goes_on = read(id, client);
+      break;
+    case Client::State::writing:
+      goes_on = write(id, client);
+      break;
+    case Client::State::draining:
+      goes_on = drain(client);
+      break;
+  }
+  if (!goes_on) clients_.erase(found);
+}
+
+bool Server::read(ClientId id, Client& client) {
+  std::array<char, kReadSize> piece;
+  const ssize_t got = ::recv(client.fd.get(), piece.data(), piece.size(), 0);
+  if (got < 0) return errno == EAGAIN || errno == EINTR;
+  client.idle = 0;
+  const std::string_view text(piece.data(), static_cast<std::size_t>(got));
+  client.request += text.substr(0, client.end.feed(text));
+  if (client.request.size() > kMaxRequest) {
+    client.cut_off = true;
+    return reply(id, client, error_reply("too large message"));
+  }
+  if (got > 0 && !client.end.done()) return true;
+  return reply(id, client, answer(std::exchange(client.request, {}), instance_));
+}
+
+bool Server::reply(ClientId id, Client& client, std::string text) {
+  client.reply = std::move(text);
+  client.request = {};
+  client.state = Client::State::writing;
+  watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLOUT, id);
+  return write(id, client);
+}
+
+bool Server::write(ClientId id, Client& client) {
+  const std::string_view rest = std::string_view(client.reply).substr(client.sent);
+  const ssize_t put = ::send(client.fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+  if (put < 0) return errno == EAGAIN || errno == EINTR;
+  client.idle = 0;
+  client.sent += static_cast<std::size_t>(put);
+  if (client.sent < client.reply.size()) return true;
+  // Closing a socket with something unread in it resets the other side, which might not see the reply then.
+  client.reply = {};
+  client.state = Client::State::draining;
+  ::shutdown(client.fd.get(), SHUT_WR);
+  watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLIN, id);
+  return drain(client);
+}
+
+bool Server::drain(Client& client) const {
+  std::array<char, kReadSize> piece;
+  for (int reads = 0; reads < kReadsToDrain; ++reads) {
+    const ssize_t got = ::recv(client.fd.get(), piece.data(), piece.size(), 0);
+    // Whoever was cut off may still be sending; whoever was not has said all.
+    if (got < 0) return errno == EINTR || (errno == EAGAIN && client.cut_off);
+    client.drained += static_cast<std::size_t>(got);
+    if (got == 0 || client.drained >= kMaxDrained) return false;
+  }
+  return true;
+}
+
+void Server::on_tick() {
+  std::uint64_t expirations = 0;
+  if (::read(timer_.get(), &expirations, sizeof(expirations)) < 0) return;
+  starved_ = false;
+  for (auto next = clients_.begin(); next != clients_.end();) {
+    const auto here = next++;
+    Client& client = *here->second;
+    const bool too_old = ++client.age >= kReadTicks && client.state != Client::State::writing;
+    if (++client.idle < kIdleTicks && !too_old) continue;
+    if (client.state == Client::State::reading) {
+      // What fits into the socket, without waiting.
+      const std::string last_word = error_reply("no complete message in time");
+      static_cast<void>(::send(client.fd.get(), last_word.data(), last_word.size(), MSG_NOSIGNAL));
+    }
+    clients_.erase(here);
+  }
+}
+
+void Server::update() {
+  const bool listening = clients_.size() < kMaxClients && !starved_;
+  if (listening != std::exchange(listening_, listening)) {
+    watch(EPOLL_CTL_MOD, listener_.get(), listening ? std::uint32_t{EPOLLIN} : 0, kListener);
+  }
+  const bool ticking = !clients_.empty() || starved_;
+  if (ticking == std::exchange(ticking_, ticking)) return;
+  itimerspec period{};
+  if (ticking) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(options_.tick);
+    period.it_interval = {.tv_sec = seconds.count(), .tv_nsec = (options_.tick - seconds).count()};
+    period.it_value = period.it_interval;
+  }
+  static_cast<void>(::timerfd_settime(timer_.get(), 0, &period, nullptr));
+}
+
+void Server::watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = id;
+  static_cast<void>(::epoll_ctl(epoll_.get(), operation, fd, &event));
+}
+
+}  // namespace sf::control

@@ -1,0 +1,89 @@
+// The control socket: a listener on a path, one request per connection, answered from an Instance.
+//
+//     accept ── reading ──(object complete, or writing shut down)── writing ── closed
+//                  │                                                   ^  │
+//                  └───(too large, or idle)────────── an error ────────┘  └── draining, where more was sent
+//                                                                             than anybody has read
+//
+// Nothing here waits. All descriptors are in one epoll instance that the caller watches with its own, and
+// on_ready() does a bounded amount of work: one read or write per client that is ready, of which there are
+// kMaxClients at most. More of them wait in the listen backlog until one is done, or dropped for its
+// idleness.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/result.hh"
+#include "base/time.hh"
+#include "base/unique_fd.hh"
+#include "control/instance.hh"
+
+namespace sf::control {
+
+struct ServerOptions {
+  // A socket at the path on which somebody answers is an error, rather than replaced.
+  bool keep_answering = false;
+  // The unit of the limits below; tests make it short.
+  Duration tick = 1s;
+};
+
+class Server {
+ public:
+  static constexpr std::size_t kMaxClients = 16;
+  static constexpr unsigned kIdleTicks = 10;  // without a byte either way
+  static constexpr unsigned kReadTicks = 30;  // for a whole request, however busily it trickles in
+
+  // Listens at `path`, with mode 0600, in place of a socket that is there already. `instance` outlives the
+  // Server.
+  [[nodiscard]] static Result<std::unique_ptr<Server>> open(const std::string& path, Instance& instance,
+                                                            const ServerOptions& options = {});
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+  // Removes the socket file, if it is still this one.
+  ~Server();
+
+  // Readable whenever on_ready() has something to do (level-triggered).
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+  void on_ready();
+
+ private:
+  struct Client;
+  using ClientId = std::uint64_t;
+
+  Server(Instance& instance, const ServerOptions& options);
+
+  [[nodiscard]] Result<void> listen_at(const std::string& path);
+  [[nodiscard]] Result<void> remove_old(const std::string& path) const;
+
+  void accept_clients();
+  void on_client(ClientId id);
+  void on_tick();
+  // Each false where the client is done with.
+  [[nodiscard]] bool read(ClientId id, Client& client);
+  [[nodiscard]] bool write(ClientId id, Client& client);
+  [[nodiscard]] bool drain(Client& client) const;
+  [[nodiscard]] bool reply(ClientId id, Client& client, std::string text);
+  // Listens while there is room, and ticks while there is a client.
+  void update();
+  void watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const;
+
+  Instance& instance_;
+  ServerOptions options_;
+  UniqueFd directory_;  // of the file: to be removed even where the path leads elsewhere by then
+  std::string file_;
+  std::uint64_t device_ = 0;
+  std::uint64_t inode_ = 0;
+  UniqueFd listener_;
+  UniqueFd timer_;
+  std::unordered_map<ClientId, std::unique_ptr<Client>> clients_;
+  ClientId next_id_;
+  bool listening_ = false;
+  bool ticking_ = false;
+  bool starved_ = false;  // accept() failed for want of descriptors or memory; tried again with the next tick
+  UniqueFd epoll_;
+};
+
+}  // namespace sf::control

@@ -1,0 +1,52 @@
+// An Instance without an engine: keeps what is published, refuses one port, and shows what a test gives it.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "control/instance.hh"
+
+namespace sf::control {
+
+class FakeInstance : public Instance {
+ public:
+  static constexpr std::uint16_t kTakenPort = 999;
+  static constexpr std::uint16_t kChosenPort = 40000;
+
+  Result<engine::PublishedPort> publish(const engine::PublishRule& rule) override {
+    if (rule.host_port == kTakenPort) return fail("port {} is taken; choose another one", rule.host_port);
+    engine::PublishedPort port{next_id_++, rule, 0};
+    if (port.rule.host_port == 0) port.rule.host_port = kChosenPort;
+    ports.push_back(port);
+    return port;
+  }
+  bool unpublish(engine::PublishId id) override {
+    return std::erase_if(ports, [id](const auto& port) { return port.id == id; }) > 0;
+  }
+  std::vector<engine::PublishedPort> published() const override { return ports; }
+  std::vector<engine::FlowInfo> flows() const override {
+    ++flows_asked;
+    return live;
+  }
+  engine::Totals totals() const override { return sums; }
+  InstanceInfo info() const override { return about; }
+
+  std::vector<engine::PublishedPort> ports;
+  std::vector<engine::FlowInfo> live;
+  mutable int flows_asked = 0;
+  engine::Totals sums{3, 1000, 2000, 40, 5, 2};
+  InstanceInfo about{"4711",
+                     "curl http://example.test/",
+                     "1.2.3",
+                     std::chrono::seconds(3723),
+                     Address::v4(10, 0, 2, 100),
+                     {Address::v4(10, 0, 2, 0), 24},
+                     Address::parse("fd00::100"),
+                     1500};
+
+ private:
+  engine::PublishId next_id_ = 1;
+};
+
+}  // namespace sf::control
