@@ -8,6 +8,7 @@
 
 #include "base/address.hh"
 #include "base/log.hh"
+#include "engine/published.hh"
 
 namespace sf::cli {
 
@@ -45,6 +46,10 @@ struct Config {
   std::string outbound_interface;  // empty: any
   bool dns = true;
   std::vector<Address> dns_servers;  // empty: those of the host's resolv.conf
+
+  // The way in.
+  std::vector<engine::PublishRule> publish;
+  std::string api_socket;  // empty: only the one in the list of instances
 
   // What is told to people.
   LogLevel log_level = LogLevel::info;

@@ -8,6 +8,7 @@
 
 #include "cli/help.hh"
 #include "cli/values.hh"
+#include "control/publish_syntax.hh"
 
 namespace sf::cli {
 namespace {
@@ -79,6 +80,26 @@ void add_network_options(CLI::App& app, Config& config) {
       ->take_all();
   app.add_flag_callback(
       "--no-dns", [&config] { config.dns = false; }, "No DNS forwarder");
+}
+
+void add_way_in_options(CLI::App& app, Config& config) {
+  app.add_option(
+         "-p,--publish",
+         [&config](const CLI::results_t& values) {
+           config.publish.clear();
+           for (const std::string& text : values) {
+             const auto rules = control::parse_publish(text);
+             if (!rules) throw CLI::ValidationError(rules.error().message);
+             config.publish.insert(config.publish.end(), rules->begin(), rules->end());
+           }
+           return true;
+         },
+         "Port of the host's that leads inside; may be given again")
+      ->type_name("[PROTO/][ADDR:]PORT[:PORT]")
+      ->expected(1)
+      ->take_all();
+  add_value(app, "--api-socket", "PATH", "Control socket; slirp4netns's protocol and more", config.api_socket,
+            any_text);
 }
 
 void add_message_options(CLI::App& app, Config& config) {
@@ -182,6 +203,7 @@ Split split_words(const std::vector<std::string>& words, Config& config) {
   CLI::App all;
   Config unused;
   add_network_options(all, unused);
+  add_way_in_options(all, unused);
   add_message_options(all, unused);
   add_run_options(all, unused);
   add_configure_options(all, unused);
@@ -223,6 +245,8 @@ void add_all(CLI::App& app, Config& config) {
   }
   app.option_defaults()->group("Network");
   add_network_options(app, config);
+  app.option_defaults()->group("Ports and control");
+  add_way_in_options(app, config);
   app.option_defaults()->group("Messages");
   add_message_options(app, config);
 }

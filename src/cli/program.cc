@@ -6,10 +6,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "base/piece_pool.hh"
 #include "cli/addresses.hh"
+#include "cli/instance.hh"
+#include "control/directory.hh"
+#include "control/publish_syntax.hh"
+#include "control/server.hh"
 #include "engine/shard.hh"
 #include "host/linux_host.hh"
 #include "link/pcap.hh"
@@ -91,7 +96,14 @@ Result<int> Program::run() {
   }
 
   host::LinuxHost host(**loop, host_options(config_));
-  engine::Shard shard({make_network(config_), *key, {}}, *link, host, log_);
+  const engine::GuestEnd guest{
+      device.mac, config_.configure && config_.ipv6 ? std::optional(guest6(config_)) : std::nullopt};
+  engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
+  ShardInstance instance(shard, config_, std::to_string(::getpid()),
+                         [&clock = **loop] { return clock.now(); });
+  if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
+  auto servers = serve(instance, **loop);
+  if (!servers) return tl::unexpected(servers.error());
   if (const auto watched = watch(**loop); !watched) return tl::unexpected(watched.error());
   inside_.release();
   const auto ended = (*loop)->run(shard, tap.fd());
@@ -105,6 +117,43 @@ Result<int> Program::run() {
     }
   }
   return ended->link_gone ? 0 : ended->exit_code;
+}
+
+Result<void> Program::publish(control::Instance& instance) {
+  for (const engine::PublishRule& rule : config_.publish) {
+    const auto port = instance.publish(rule);
+    if (!port) return tl::unexpected(port.error());
+    if (rule.host_port == 0) log_.info("published {}", control::format_publish(port->rule));
+  }
+  return {};
+}
+
+// The socket that was asked for, which must be there, and the one by which this process is found.
+Result<Program::Servers> Program::serve(control::Instance& instance, host::EventLoop& loop) {
+  Servers servers;
+  const auto add = [&](std::unique_ptr<control::Server> server) -> Result<void> {
+    servers.push_back(std::move(server));
+    return loop.watch(servers.back()->fd(), [server = servers.back().get()] { server->on_ready(); });
+  };
+  if (!config_.api_socket.empty()) {
+    auto server = control::Server::open(config_.api_socket, instance);
+    if (!server) return tl::unexpected(server.error());
+    if (auto added = add(*std::move(server)); !added) return tl::unexpected(added.error());
+  }
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const auto directory =
+      control::instance_directory(runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
+  if (!directory) return servers;
+  // Nobody has asked for it: without it, 'slirp-forwarder ls' does not see this process, and that is all.
+  auto listed = [&]() -> Result<void> {
+    if (auto made = control::make_instance_directory(*directory); !made) return made;
+    auto server =
+        control::Server::open(control::own_instance_socket(*directory), instance, {.keep_answering = true});
+    if (!server) return tl::unexpected(server.error());
+    return add(*std::move(server));
+  }();
+  if (!listed) log_.debug("'slirp-forwarder ls' will not list this one: {}", listed.error().message);
+  return servers;
 }
 
 Result<void> Program::watch(host::EventLoop& loop) {

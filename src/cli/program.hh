@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "base/log.hh"
 #include "base/result.hh"
 #include "cli/config.hh"
+#include "control/instance.hh"
+#include "control/server.hh"
 #include "host/event_loop.hh"
 #include "setup/setup.hh"
 
@@ -24,6 +27,10 @@ class Program {
   [[nodiscard]] Result<int> run();
 
  private:
+  using Servers = std::vector<std::unique_ptr<control::Server>>;
+
+  [[nodiscard]] Result<void> publish(control::Instance& instance);
+  [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
   [[nodiscard]] Result<void> watch(host::EventLoop& loop);
   void on_signals(host::EventLoop& loop);
   void on_inside(host::EventLoop& loop);
