@@ -64,12 +64,18 @@ Examples:
   nsenter --net=net wget -O- http://example.com/
 )";
 
+constexpr std::size_t kNameColumn = 24;
+
 std::string options_of_group(const CLI::App& app, const std::string& group) {
   std::string out;
   for (const CLI::Option* option :
        app.get_options([&](const CLI::Option* o) { return o->get_group() == group; })) {
     const std::string type = option->get_items_expected_max() > 0 ? " " + option->get_type_name() : "";
-    out += fmt::format("  {:<24}{}\n", option->get_name(false, true) + type, option->get_description());
+    const std::string name = option->get_name(false, true) + type;
+    // A long name has a line of its own.
+    out += fmt::format("  {:<{}}", name, kNameColumn);
+    if (name.size() >= kNameColumn) out += fmt::format("\n  {:<{}}", "", kNameColumn);
+    out += option->get_description() + "\n";
   }
   return out;
 }

@@ -21,7 +21,7 @@ def options_of_help(program):
 
 def options_of_man_page(path):
     with open(path, encoding="utf-8") as page:
-        return {"--" + name for name in re.findall(r"^\.It Fl (?:h , )?-([a-z0-9-]+)", page.read(), re.MULTILINE)}
+        return {"--" + name for name in re.findall(r"^\.It Fl (?:\w , (?:Fl )?)?-([a-z0-9-]+)", page.read(), re.MULTILINE)}
 
 
 def main():
