@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "cli/addresses.hh"
+#include "cli/commands.hh"
+#include "cli/control_run.hh"
 #include "cli/options.hh"
 #include "cli/program.hh"
 #include "setup/posix.hh"
@@ -88,21 +90,39 @@ int run(const cli::Config& config, const setup::SignalState& signals) {
   return *status;
 }
 
+int show(const cli::ShowText& show) {
+  return std::fputs(show.text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : cli::kExitFailure;
+}
+
+int wrong_usage(const Error& error) {
+  std::fputs(fmt::format("slirp-forwarder: {}\n", error.message).c_str(), stderr);
+  return cli::kExitUsage;
+}
+
+// ls, port, flows: about instances that run already.
+int run_control_words(const std::vector<std::string>& words) {
+  const auto options = cli::parse_control(words);
+  if (!options) return wrong_usage(options.error());
+  if (const auto* text = std::get_if<cli::ShowText>(&*options)) return show(*text);
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const cli::Outcome outcome =
+      cli::run_control(std::get<cli::ControlCommand>(*options),
+                       runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
+  const int shown = show({outcome.out});
+  std::fputs(outcome.errors.c_str(), stderr);
+  return outcome.status != 0 ? outcome.status : shown;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && sf::cli::is_control_word(argv[1])) return run_control_words({argv + 1, argv + argc});
   const sf::setup::SignalState signals = sf::setup::take_signals();
   const char* shell = std::getenv("SHELL");
   const sf::cli::Environment environment{std::getenv("CONFIGURE_NETWORK") != nullptr,
                                          shell != nullptr ? shell : ""};
   auto options = sf::cli::parse_options({argv + 1, argv + argc}, environment);
-  if (!options) {
-    std::fputs(fmt::format("slirp-forwarder: {}\n", options.error().message).c_str(), stderr);
-    return sf::cli::kExitUsage;
-  }
-  if (const auto* show = std::get_if<sf::cli::ShowText>(&*options)) {
-    return std::fputs(show->text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0
-                                                                                   : sf::cli::kExitFailure;
-  }
+  if (!options) return wrong_usage(options.error());
+  if (const auto* text = std::get_if<sf::cli::ShowText>(&*options)) return show(*text);
   return run(std::get<sf::cli::Config>(*options), signals);
 }

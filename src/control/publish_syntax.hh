@@ -22,6 +22,9 @@ inline constexpr std::uint32_t kMaxPortsInRange = 1024;
 // One rule per port, never none. The Error is one line, with the text that is wrong and the form.
 [[nodiscard]] Result<std::vector<engine::PublishRule>> parse_publish(std::string_view text);
 
+// `text`, which parse_publish() takes, says GUEST_PORT.
+[[nodiscard]] bool names_guest_port(std::string_view text);
+
 // The form above, with transport and both ports; what parse_publish() makes the same rule of. A rule with a
 // guest address, which only the slirp4netns protocol can make, has it before the guest's port.
 [[nodiscard]] std::string format_publish(const engine::PublishRule& rule);
