@@ -103,6 +103,8 @@ Outcome list_instances(const ControlCommand& command, const std::vector<FoundIns
 
 // All rules or none: what was published before one that fails is taken back.
 Outcome add_ports(const ControlCommand& command, const Peer& peer) {
+  // One that does not answer must not do later what this command has then said to have failed.
+  if (const auto awake = peer.ports(); !awake) return failed(awake.error());
   std::vector<PortReply> added;
   for (const std::string& rule : command.ports) {
     auto ports = peer.publish(rule, command.loopback);

@@ -24,12 +24,12 @@ TEST(BoundedJson, values_are_what_they_are) {
 TEST(BoundedJson, depth_is_bounded) {
   EXPECT_FALSE(parse_bounded(repeated("[", 20) + repeated("]", 20)).is_discarded());
   EXPECT_TRUE(parse_bounded(repeated("[", 40) + repeated("]", 40)).is_discarded());
-  EXPECT_TRUE(parse_bounded(repeated("{\"a\":", 1'000'000)).is_discarded());
+  EXPECT_TRUE(parse_bounded(repeated("{\"a\":", 100'000)).is_discarded());
 }
 
 TEST(BoundedJson, the_number_of_values_is_bounded) {
-  EXPECT_FALSE(parse_bounded("[" + repeated("0,", 1'000'000) + "0]").is_discarded());
-  EXPECT_TRUE(parse_bounded("[" + repeated("0,", 3'000'000) + "0]").is_discarded());
+  EXPECT_FALSE(parse_bounded("[" + repeated("0,", 100'000) + "0]").is_discarded());
+  EXPECT_TRUE(parse_bounded("[" + repeated("0,", 2'200'000) + "0]").is_discarded());
 }
 
 }  // namespace
