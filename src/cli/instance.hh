@@ -27,6 +27,9 @@ class ShardInstance final : public control::Instance {
     return shard_.published().list();
   }
   [[nodiscard]] std::vector<engine::FlowInfo> flows() const override { return shard_.flows(); }
+  [[nodiscard]] std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const override {
+    return shard_.remote_rtt(flow);
+  }
   [[nodiscard]] engine::Totals totals() const override { return shard_.totals(); }
   [[nodiscard]] control::InstanceInfo info() const override;
 

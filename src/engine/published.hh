@@ -43,11 +43,12 @@ struct FlowInfo {
   Protocol protocol = Protocol::tcp;
   bool inbound = false;  // through a published port
   Endpoint guest{};
-  Endpoint remote{};         // as the guest sees it; unspecified for UDP and ICMP flows that lead anywhere
+  Endpoint remote{};       // as the guest sees it; unspecified for UDP and ICMP flows that lead anywhere
   const char* state = "";  // RFC 9293's name; "" where there is none
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
-  std::optional<Duration> rtt{};  // to the guest, TCP only, once measured
+  std::optional<Duration> rtt{};            // to the guest, TCP only, once measured
+  host::SocketId socket = host::kNoSocket;  // TCP only: what Shard::remote_rtt() asks
 };
 
 // Sums since the start.

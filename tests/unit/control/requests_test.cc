@@ -146,6 +146,7 @@ TEST_F(Requests, flows_are_listed_with_all_that_is_known) {
   tcp.bytes_from_guest = 18446744073709551600U;
   tcp.bytes_to_guest = 7;
   tcp.rtt = std::chrono::nanoseconds(1234567);
+  tcp.socket = host::SocketId{40};
   FlowInfo udp;
   udp.protocol = FlowInfo::Protocol::udp;
   udp.guest = {*Address::parse("fd00::100"), 53};
@@ -156,11 +157,11 @@ TEST_F(Requests, flows_are_listed_with_all_that_is_known) {
   EXPECT_EQ(ask("list_flows"), Json::parse(R"({"return":{"uptime_us":3723000000,"total":3,"flows":[
     {"protocol":"tcp","inbound":true,"guest_addr":"10.0.2.100","guest_port":80,"remote_addr":"2001:db8::1",
      "remote_port":4000,"state":"ESTABLISHED","bytes_from_guest":18446744073709551600,"bytes_to_guest":7,
-     "rtt_us":1234},
+     "rtt_us":1234,"remote_rtt_us":40000},
     {"protocol":"icmp","inbound":false,"guest_addr":"fd00::100","guest_port":53,"remote_addr":"","remote_port":0,
-     "state":"","bytes_from_guest":0,"bytes_to_guest":5,"rtt_us":null},
+     "state":"","bytes_from_guest":0,"bytes_to_guest":5,"rtt_us":null,"remote_rtt_us":null},
     {"protocol":"udp","inbound":false,"guest_addr":"fd00::100","guest_port":53,"remote_addr":"","remote_port":0,
-     "state":"","bytes_from_guest":0,"bytes_to_guest":0,"rtt_us":null}]}})"));
+     "state":"","bytes_from_guest":0,"bytes_to_guest":0,"rtt_us":null,"remote_rtt_us":null}]}})"));
 }
 
 TEST_F(Requests, the_busiest_flows_come_first_and_not_all) {
