@@ -174,6 +174,7 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::Rece
   Client* client = client_of(port, socket, datagram.from, now);
   if (client == nullptr) return;
   client->flow.last_active = now;
+  client->local = datagram.to;
   wire::IpHeader header;
   header.source = client->key.remote.address;
   header.destination = client->key.guest.address;
@@ -228,7 +229,7 @@ void PublishedPorts::from_guest(const FlowKey& key, const MacAddress& from, cons
   client->flow.guest_mac = from;
   wire::UdpDatagram to_client = datagram;
   to_client.destination_port = client->real.port;
-  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now);
+  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now, client->local);
 }
 
 void PublishedPorts::on_client_timer(Handle handle, Time now) {
