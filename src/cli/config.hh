@@ -51,6 +51,10 @@ struct Config {
   std::vector<engine::PublishRule> publish;
   std::string api_socket;  // empty: only the one in the list of instances
 
+  // What the program may still do once it runs (setup/sandbox.hh, setup/seccomp.hh).
+  bool sandbox = false;
+  bool seccomp = false;
+
   // What is told to people.
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;

@@ -32,6 +32,7 @@ class Program {
   [[nodiscard]] Result<void> publish(control::Instance& instance);
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
   [[nodiscard]] Result<void> watch(host::EventLoop& loop);
+  [[nodiscard]] Result<void> confine();
   void on_signals(host::EventLoop& loop);
   void on_inside(host::EventLoop& loop);
   void tell_ready();
