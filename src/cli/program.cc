@@ -19,6 +19,8 @@
 #include "host/linux_host.hh"
 #include "link/pcap.hh"
 #include "link/tap.hh"
+#include "setup/sandbox.hh"
+#include "setup/seccomp.hh"
 
 namespace sf::cli {
 namespace {
@@ -116,6 +118,7 @@ Result<int> Program::run() {
   AutoPorts auto_ports(instance, log_);
   if (const auto watched = watch(**loop, loopback, auto_ports); !watched)
     return tl::unexpected(watched.error());
+  if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
   inside_.release();
   const auto ended = (*loop)->run(shard, tap.fd());
   log_drops(shard.stats(), log_);
@@ -175,6 +178,15 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
     return watched;
   if (config_.exit_fd < 0) return {};
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
+}
+
+// All that the program has to open is open.
+Result<void> Program::confine() {
+  if (config_.sandbox) {
+    if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
+  }
+  if (!config_.seccomp) return {};
+  return setup::install_filter({.may_kill = config_.command == Command::run});
 }
 
 void Program::on_signals(host::EventLoop& loop) {

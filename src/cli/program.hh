@@ -35,6 +35,7 @@ class Program {
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports);
+  [[nodiscard]] Result<void> confine();
   void on_signals(host::EventLoop& loop);
   void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
   void tell_ready();

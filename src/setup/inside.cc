@@ -13,7 +13,7 @@ Inside::~Inside() {
 int Inside::collect() {
   channel_.close();  // where the child still lives, it sees this and ends
   const int status = wait_for(std::exchange(child_, -1));
-  end_descendants();  // what a killed child could not end itself
+  if (adopts_) end_descendants();  // what a killed child could not end itself
   return status;
 }
 

@@ -69,7 +69,8 @@ class Inside {
       : child_(std::exchange(other.child_, -1)),
         channel_(std::move(other.channel_)),
         tap_(std::move(other.tap_)),
-        mount_(std::exchange(other.mount_, std::nullopt)) {}
+        mount_(std::exchange(other.mount_, std::nullopt)),
+        adopts_(other.adopts_) {}
   Inside& operator=(Inside&&) = delete;
   ~Inside();
 
@@ -98,6 +99,9 @@ class Inside {
   [[nodiscard]] Result<void> receive_tap();
   // For start_path: unmounted at the end, where the child could not do it any more.
   void set_mount(MountedNamespace mount) { mount_ = std::move(mount); }
+  // For start_guest: what a killed child leaves comes to us (adopt_orphans()), and ends with it. Otherwise
+  // all other children of this process are its caller's, who had executed it in place of itself.
+  void set_adopts() { adopts_ = true; }
   [[nodiscard]] const Channel& channel() const { return channel_; }
   [[nodiscard]] pid_t child() const { return child_; }
 
@@ -109,6 +113,7 @@ class Inside {
   Channel channel_;
   TapDevice tap_;
   std::optional<MountedNamespace> mount_;
+  bool adopts_ = false;
 };
 
 struct GuestSettings {
