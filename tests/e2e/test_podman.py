@@ -288,3 +288,24 @@ def test_pod(engines, lab, handler, seen):
     wait_for(lambda: not engines.forwarders(), 5, "the end of slirp4netns")
     engines.podman("pod", "start", "pod")
     assert peer(lab, HOST4, 8080, lab.wan) == seen
+
+
+def test_bridge_network(engines, lab):
+    """Podman's own networks share one slirp4netns per user, which SIGTERM ends together with the last container."""
+    engines.podman("network", "create", "net")
+    try:
+        for name, port in (("one", "8081"), ("two", "8082")):
+            engines.podman("run", "--detach", "--name", name, "--network=net", "--publish", f"{port}:80", IMAGE, *HTTPD)
+        ((_, words),) = engines.forwarders().items()
+        assert re.fullmatch(r"--disable-host-loopback --mtu=65520 --enable-sandbox --enable-seccomp --enable-ipv6 -c -r 3 "
+                            r"--netns-type=path \S+ tap0", " ".join(words[1:])), words
+        assert engines.podman("exec", "one", "wget", "-qO-", f"http://{WAN4}/peer").split()[0] == HOST4
+        assert "203.0.113.2" in engines.podman("exec", "two", "nslookup", "far.lab.test")
+        assert get(lab, f"http://{HOST4}:8081/", lab.wan) == get(lab, f"http://{HOST4}:8082/", lab.wan) == "hello from the container"
+        address = engines.podman("inspect", "--format", "{{.NetworkSettings.Networks.net.IPAddress}}", "one").strip()
+        assert engines.podman("exec", "two", "wget", "-qO-", f"http://{address}/") == "hello from the container\n"
+        engines.podman("rm", "--force", "--time", "0", "one")
+        assert engines.podman("exec", "two", "wget", "-qO-", f"http://{WAN4}/peer").split()[0] == HOST4
+    finally:
+        engines.podman("rm", "--all", "--force", "--time", "0")
+        engines.podman("network", "rm", "net")
