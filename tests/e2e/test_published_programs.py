@@ -14,6 +14,7 @@ BOTH = pytest.mark.parametrize("address", [HOST4, HOST6], ids=["v4", "v6"])
 PAGE = "x" * 3000 + "\n"
 NGINX = """
 daemon off;
+user root;
 master_process off;
 pid {folder}/pid;
 error_log stderr;
