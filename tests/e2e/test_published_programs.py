@@ -103,6 +103,22 @@ def test_a_thousand_connections_under_wrk(lab, nginx, address):
     assert all_answered(done.stdout) > 1000
 
 
+@pytest.fixture
+def few_ports(lab):
+    """The clients have few ports, and so use each again at once."""
+    key = "net/ipv4/ip_local_port_range"
+    lab.wan.sysctl(key, "20000 20999")
+    yield
+    lab.wan.sysctl(key, "1024 65535")
+
+
+@BOTH
+def test_clients_that_use_their_ports_again(lab, nginx, few_ports, address):
+    nginx("-p", "8080:80")
+    done = lab.user_run(wrk_words(address, "Connection: close"), namespace=lab.wan)
+    assert all_answered(done.stdout) > 2000
+
+
 @BOTH
 def test_iperf3_both_ways(lab, make_guest, address):
     """TCP in both directions, at once and one after the other, and UDP; iperf3 counts what arrived."""
