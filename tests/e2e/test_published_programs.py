@@ -123,25 +123,24 @@ def test_clients_that_use_their_ports_again(lab, nginx, few_ports, address):
 def test_iperf3_both_ways(lab, make_guest, address):
     """TCP in both directions, at once and one after the other, and UDP; iperf3 counts what arrived."""
     guest = make_guest("-p", "5301:5201", "-p", "udp/5301:5201")
-    server = guest.popen(["iperf3", "--server"], stdout=subprocess.DEVNULL)
-    wait_for(lambda: ":5201 " in guest.out("ss -tln"), 10, "iperf3")
 
-    def client(*options):
+    def end_of_test(*options):
+        server = guest.popen(["iperf3", "--server", "--one-off"], stdout=subprocess.DEVNULL)
+        wait_for(lambda: ":5201 " in guest.out("ss -tln"), 10, "iperf3")
         words = ["iperf3", "--json", "--time", "1", "--client", address, "--port", "5301", *options]
-        done = lab.user_run(words, namespace=lab.wan)
-        report = json.loads(done.stdout)
-        assert done.returncode == 0, report.get("error")
+        report = json.loads(lab.user_run(words, namespace=lab.wan).stdout)
+        assert "error" not in report, f"{options}: {report['error']}"
+        assert server.wait(10) == 0
         return report["end"]
 
     for options in ([], ["--reverse"], ["--parallel", "4"], ["--bidir"]):
-        end = client(*options)
+        end = end_of_test(*options)
         assert end["sum_received"]["bytes"] > 1 << 20, options
         assert end.get("sum_received_bidir_reverse", end["sum_received"])["bytes"] > 1 << 20
     for options in ([], ["--reverse"]):
-        end = client("--udp", "--bitrate", "20M", "--length", "1200", *options)
+        end = end_of_test("--udp", "--bitrate", "20M", "--length", "1200", *options)
         assert end["sum"]["packets"] > 1000
         assert end["sum"]["lost_percent"] < 5
-    lab.stop(server)
 
 
 def ask(path, request):
