@@ -194,6 +194,9 @@ def _furnish(binaries):
     for name, descriptor in staged.items():
         _install(f"/proc/self/fd/{descriptor}", name)
         os.close(descriptor)
+    # The name by which it behaves as slirp4netns, in a folder of its own: /usr/bin may have the real one.
+    (ROOT / "bin/compat").mkdir()
+    (ROOT / "bin/compat/slirp4netns").symlink_to("../slirp-forwarder")
     # The program is on the PATH, and neither it nor the home is below /run: a user may well mount something there.
     mount(ROOT / "bin", BIN, flags=MS_BIND)
     mount(ROOT / "home", HOME, flags=MS_BIND)
