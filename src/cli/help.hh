@@ -19,5 +19,7 @@ namespace sf::cli {
 [[nodiscard]] std::string help_text(std::optional<Command> command, const std::string& options);
 
 [[nodiscard]] std::string version_text();
+// What slirp4netns says to -v, with the lines that its callers look for.
+[[nodiscard]] std::string slirp4netns_version_text();
 
 }  // namespace sf::cli

@@ -17,6 +17,7 @@
 #include "control/server.hh"
 #include "engine/shard.hh"
 #include "host/linux_host.hh"
+#include "link/bess.hh"
 #include "link/pcap.hh"
 #include "link/tap.hh"
 #include "setup/sandbox.hh"
@@ -73,8 +74,36 @@ void log_drops(const engine::ShardStats& stats, const Log& log) {
 
 }  // namespace
 
-Result<void> Program::check(const Config& config) {
+Result<void> Program::prepare(Config& config) {
+  const auto look_up = [](const std::string& interface, bool v4,
+                          std::optional<Address>& address) -> Result<void> {
+    if (interface.empty()) return {};
+    const auto found = host::address_of_interface(interface, v4);
+    if (!found) return tl::unexpected(found.error());
+    address = *found;
+    return {};
+  };
+  if (auto found = look_up(config.outbound_address4_of, true, config.outbound_address4); !found) return found;
+  if (auto found = look_up(config.outbound_address6_of, false, config.outbound_address6); !found)
+    return found;
   return host::check_options(host_options(config));
+}
+
+Result<Program::Device> Program::open_device() {
+  if (config_.target_kind == TargetKind::bess) {
+    auto bess = link::Bess::listen(config_.target);
+    if (!bess) return tl::unexpected(bess.error());
+    const int fd = (*bess)->fd();
+    return Device{*std::move(bess), fd};
+  }
+  setup::TapDevice& device = inside_.tap();
+  auto tap = std::make_unique<link::Tap>(std::move(device.queues.at(0)), device.vnet_header,
+                                         link::Features{.checksum = true,
+                                                        .tcp_gso = true,
+                                                        .big_tcp = link::kernel_has_big_tcp(),
+                                                        .udp_gso = device.udp_gso});
+  const int fd = tap->fd();
+  return Device{std::move(tap), fd};
 }
 
 Result<int> Program::run() {
@@ -85,14 +114,12 @@ Result<int> Program::run() {
   auto loop = host::EventLoop::create();
   if (!loop) return tl::unexpected(loop.error());
 
-  setup::TapDevice& device = inside_.tap();
-  link::Tap tap(
-      std::move(device.queues.at(0)), true,
-      {.checksum = true, .tcp_gso = true, .big_tcp = link::kernel_has_big_tcp(), .udp_gso = device.udp_gso});
-  link::Link* link = &tap;
+  const auto device = open_device();
+  if (!device) return tl::unexpected(device.error());
+  link::Link* link = device->link.get();
   std::unique_ptr<link::PcapTee> tee;
   if (!config_.pcap_file.empty()) {
-    auto opened = link::PcapTee::create(tap, config_.pcap_file, device.name, host::unix_time, log_);
+    auto opened = link::PcapTee::create(*link, config_.pcap_file, inside_.tap().name, host::unix_time, log_);
     if (!opened) return tl::unexpected(opened.error());
     tee = std::move(*opened);
     link = tee.get();
@@ -100,8 +127,9 @@ Result<int> Program::run() {
   }
 
   host::LinuxHost host(**loop, host_options(config_));
-  const engine::GuestEnd guest{
-      device.mac, config_.configure && config_.ipv6 ? std::optional(guest6(config_)) : std::nullopt};
+  const engine::GuestEnd guest{inside_.tap().mac, config_.configure && config_.ipv6 && !config_.slirp4netns
+                                                      ? std::optional(guest6(config_))
+                                                      : std::nullopt};
   engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.
   host::LoopbackPorts loopback(
@@ -119,8 +147,12 @@ Result<int> Program::run() {
   if (const auto watched = watch(**loop, loopback, auto_ports); !watched)
     return tl::unexpected(watched.error());
   if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
-  inside_.release();
-  const auto ended = (*loop)->run(shard, tap.fd());
+  if (inside_.has_child()) {
+    inside_.release();
+  } else {
+    tell_ready();
+  }
+  const auto ended = (*loop)->run(shard, device->fd);
   log_drops(shard.stats(), log_);
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
@@ -172,10 +204,17 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
 
 Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
   if (auto watched = loop.watch(signals_.fd(), [this, &loop] { on_signals(loop); }); !watched) return watched;
-  if (auto watched = loop.watch(inside_.event_fd(), [this, &loop, &loopback,
-                                                     &auto_ports] { on_inside(loop, loopback, auto_ports); });
-      !watched)
-    return watched;
+  if (inside_.has_child()) {
+    auto watched = loop.watch(
+        inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
+    if (!watched) return watched;
+  }
+  if (setup::TargetEnd* end = inside_.target_end()) {
+    auto watched = loop.watch(end->fd(), [end, &loop] {
+      if (end->has_ended()) loop.stop(0);
+    });
+    if (!watched) return watched;
+  }
   if (config_.exit_fd < 0) return {};
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
 }

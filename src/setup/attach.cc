@@ -59,8 +59,8 @@ void stay(UniqueFd tap, const Channel& channel) {
   GuestHelper(std::move(tap)).serve(channel);
 }
 
-Result<TapDevice> create_and_configure(const NetworkSettings& settings, const Log& log) {
-  auto tap = create_tap(settings.tap);
+Result<TapDevice> open_and_configure(const NetworkSettings& settings, const Log& log) {
+  auto tap = open_tap(settings.tap);
   if (!tap) return tap;
   if (auto done = configure_network(settings, log); !done) return tl::unexpected(done.error());
   return tap;
@@ -111,7 +111,7 @@ Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::str
                 error == EPERM ? "this needs a user and mount namespace: start in one with: unshare -mr"
                                : "name an existing file in a place where mounts are allowed");
   }
-  auto tap = create_and_configure(settings, log);
+  auto tap = open_and_configure(settings, log);
   if (!tap) static_cast<void>(::umount2(path.c_str(), MNT_DETACH));
   return tap;
 }
@@ -145,18 +145,32 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, const
 
 Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
                               const std::string& userns_path, const Log& log) {
+  // First of all, so that a number that changes hands meanwhile is seen as the end of the first one.
+  auto end = TargetEnd::watch(target);
   auto found = open_target(target, userns_path);
   if (!found) return tl::unexpected(found.error());
-  return start_child([&](const Channel& channel) {
+  auto inside = start_child([&](const Channel& channel) {
     auto joined = join(*found);
     *found = {};
-    UniqueFd tap =
-        hand_over(settings, joined ? create_and_configure(settings, log) : tl::unexpected(joined.error()),
-                  channel, log);
+    UniqueFd tap = hand_over(
+        settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
     if (!tap) return 1;
     stay(std::move(tap), channel);
     return 0;
   });
+  if (!inside || !inside->tap().holds_namespace) return inside;
+  if (!end) {
+    log.warning("{}; this program will not end by itself", end.error().message);
+    return inside;
+  }
+  inside->set_target_end(*std::move(end));
+  return inside;
+}
+
+Result<Inside> start_adopted(int fd) {
+  auto device = adopt_tap(fd);
+  if (!device) return tl::unexpected(device.error());
+  return Inside(*std::move(device));
 }
 
 Result<Inside> start_path(const NetworkSettings& settings, const std::string& path, const Log& log) {

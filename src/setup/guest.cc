@@ -86,7 +86,7 @@ Result<TapDevice> set_up_inside(const GuestSettings& settings, const Log& log) {
   if (auto made = make_namespaces(settings); !made) return tl::unexpected(made.error());
   TapSettings wanted = settings.network.tap;
   wanted.holds_namespace = true;
-  auto tap = create_tap(wanted);
+  auto tap = open_tap(wanted);
   if (!tap) return tap;
   if (auto done = configure_network(settings.network, log); !done) return tl::unexpected(done.error());
   return tap;

@@ -16,7 +16,8 @@
 //       event "ended", with an exit status       <--- CMD has ended, and all that it left behind
 //
 // The program itself never leaves the host's namespaces, and holds no namespace: attach ends when the TAP
-// says that its namespace is gone (tap.hh). Whichever side is killed, the other one sees the channel between
+// says that its namespace is gone (tap.hh), or, where the TAP was there already and holds it, with the target
+// (target_end.hh). Whichever side is killed, the other one sees the channel between
 // them close, and cleans up: the child ends CMD with all its descendants (or unmounts PATH); the program ends
 // what the child has left.
 //
@@ -41,6 +42,7 @@
 #include "setup/namespaces.hh"
 #include "setup/signals.hh"
 #include "setup/tap.hh"
+#include "setup/target_end.hh"
 
 namespace sf::setup {
 
@@ -61,14 +63,17 @@ struct InsideEvent {
   std::string text{};
 };
 
-// The child inside, owned by the program: the destructor ends it, with all that it has started.
+// The child inside, owned by the program: the destructor ends it, with all that it has started. There is none
+// where there is nothing to set up.
 class Inside {
  public:
   Inside(pid_t child, Channel channel) : child_(child), channel_(std::move(channel)) {}
+  explicit Inside(TapDevice tap) : tap_(std::move(tap)) {}
   Inside(Inside&& other) noexcept
       : child_(std::exchange(other.child_, -1)),
         channel_(std::move(other.channel_)),
         tap_(std::move(other.tap_)),
+        target_end_(std::move(other.target_end_)),
         mount_(std::exchange(other.mount_, std::nullopt)),
         adopts_(other.adopts_) {}
   Inside& operator=(Inside&&) = delete;
@@ -77,6 +82,11 @@ class Inside {
   // To be taken over by the program (queues are moved out of it).
   [[nodiscard]] TapDevice& tap() { return tap_; }
 
+  [[nodiscard]] bool has_child() const { return child_ > 0; }
+  // What to watch for the target's end, where the TAP does not tell.
+  [[nodiscard]] TargetEnd* target_end() { return target_end_ ? &*target_end_ : nullptr; }
+
+  // All of the following are for an Inside with a child.
   // The engine runs: the child goes on.
   void release() { static_cast<void>(channel_.send(MessageKind::release)); }
   // Readable where on_event() has something to say. To be taken out of the event loop after "ended".
@@ -102,6 +112,7 @@ class Inside {
   // For start_guest: what a killed child leaves comes to us (adopt_orphans()), and ends with it. Otherwise
   // all other children of this process are its caller's, who had executed it in place of itself.
   void set_adopts() { adopts_ = true; }
+  void set_target_end(TargetEnd end) { target_end_ = std::move(end); }
   [[nodiscard]] const Channel& channel() const { return channel_; }
   [[nodiscard]] pid_t child() const { return child_; }
 
@@ -112,6 +123,7 @@ class Inside {
   pid_t child_ = -1;
   Channel channel_;
   TapDevice tap_;
+  std::optional<TargetEnd> target_end_;
   std::optional<MountedNamespace> mount_;
   bool adopts_ = false;
 };
@@ -132,9 +144,13 @@ struct GuestSettings {
 [[nodiscard]] Result<Inside> start_guest(const GuestSettings& settings, const SignalState& signals,
                                          const Log& log);
 
-// Joins the namespace of a process or a file (namespaces.hh: open_target).
+// Joins the namespace of a process or a file (namespaces.hh: open_target), and makes a TAP there, or takes
+// the one of that name.
 [[nodiscard]] Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
                                             const std::string& userns_path, const Log& log);
+
+// A TAP's descriptor that the program was started with; no namespace is entered.
+[[nodiscard]] Result<Inside> start_adopted(int fd);
 
 // A new namespace, bind-mounted on the existing file `path` until the Inside ends.
 [[nodiscard]] Result<Inside> start_path(const NetworkSettings& settings, const std::string& path,

@@ -60,6 +60,11 @@ void add_descriptors(Calls& calls) {
   }
 }
 
+// link/bess, which asks whether its peer is there.
+void add_bess(Calls& calls) {
+  add(calls, {"poll", "ppoll", "ppoll_time64"});
+}
+
 // host/linux_resolvers, and the control socket's file, which goes with the process.
 void add_files(Calls& calls) {
   // O_TMPFILE writes. O_PATH reaches folders, from which others can be opened.
@@ -121,6 +126,7 @@ std::vector<AllowedCall> allowed_calls(const SeccompSettings& settings) {
   add_libraries(calls);
   add_event_loop(calls);
   add_descriptors(calls);
+  add_bess(calls);
   add_files(calls);
   add_sockets(calls);
   add_socket_options(calls);

@@ -38,9 +38,9 @@ def slirp(lab):
     program.symlink_to(lab.binary)
     started = []
 
-    def start(*words, keep=(), **options):
+    def start(*words, keep=(), configure=("--configure", "--enable-ipv6"), **options):
         ready, write = os.pipe()
-        argv = [program, "--configure", "--enable-ipv6", f"--ready-fd={write}", *words]
+        argv = [program, *configure, f"--ready-fd={write}", *words]
         process = lab.user_popen(argv, pass_fds=[write, *keep], stderr=subprocess.PIPE, **options)
         started.append(process)
         os.close(write)
@@ -290,6 +290,57 @@ def test_as_podman_calls_it(lab, nothing_left):
             lab.stop(shell)
         log.seek(0)
         assert log.read() == ""
+
+
+@EACH
+def test_bess(lab, nothing_left, flags):
+    """A peer instead of a TAP, and no child, no namespace to join."""
+    program, path = lab.path("bin") / "slirp4netns", lab.path("bess")
+    program.parent.mkdir()
+    program.symlink_to(lab.binary)
+    process = lab.user_popen([program, "--target-type=bess", *flags, path], stderr=subprocess.PIPE)
+    wait_for(path.exists, 10, "the socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+        peer.settimeout(10)
+        peer.connect(str(path))
+        peer.send(b"")  # no frame, and not the end
+        mac, own, gateway = b"\x02\0\0\0\0\1", socket.inet_aton("10.0.2.100"), socket.inet_aton("10.0.2.2")
+        question = b"\xff" * 6 + mac + b"\x08\x06" + b"\0\1\x08\0\6\4\0\1" + mac + own + b"\0" * 6 + gateway
+        peer.send(question)
+        answer = wait_for(lambda: (frame := peer.recv(2048))[12:14] == b"\x08\x06" and frame, 10, "an answer to ARP")
+        assert answer[20:22] == b"\0\2" and answer[28:32] == gateway
+    assert process.wait(10) == 0, process.stderr.read()
+    assert not path.exists()
+
+
+MAKE_TAP = """
+import fcntl, os, socket, struct
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, 0x400454ca, struct.pack("16sH22x", b"tap0", 0x1002))  # TUNSETIFF: IFF_TAP | IFF_NO_PI
+with socket.socket(socket.AF_UNIX) as to:
+    to.connect("{}")
+    socket.send_fds(to, [b"tap"], [tap])
+os.system("ip addr add 10.0.2.100/24 dev tap0; ip link set tap0 up; ip route add default via 10.0.2.2")
+"""
+
+
+@EACH
+def test_tapfd(lab, nothing_left, container, slirp, flags):
+    """A TAP that somebody else has made: nothing to join."""
+    path = lab.path("handover")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(10)
+        listener.bind(str(path))
+        path.chmod(0o777)
+        listener.listen()
+        script = MAKE_TAP.format(path)
+        maker = lab.popen([*lab.enter_as_root(container.pid, "user", "net"), "/usr/bin/python3", "-c", script])
+        with listener.accept()[0] as connection:
+            tap = socket.recv_fds(connection, 10, 1)[1][0]
+    assert maker.wait(10) == 0
+    slirp(*flags, "--netns-type=tapfd", str(tap), keep=[tap], configure=())
+    os.close(tap)
+    assert container.run(f"curl -sS --max-time 5 http://{WAN4}/").stdout == "hello from the lab\n"
 
 
 def test_killed(lab, nothing_left, container, slirp):
