@@ -135,7 +135,7 @@ control::InstanceInfo ShardInstance::info() const {
   info.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_() - started_);
   info.guest4 = network.guest4;
   info.prefix4 = network.prefix4;
-  if (network.ipv6) info.guest6 = guest6(config_);
+  info.guest6 = configured_guest6(config_);
   info.mtu = config_.mtu;
   return info;
 }
