@@ -51,6 +51,8 @@ tl::expected<UniqueFd, HostError> bound(const Endpoint& at, int type) {
 tl::expected<SocketId, HostError> LinuxHost::listen_stream(const Endpoint& at, Token token) {
   auto fd = bound(at, SOCK_STREAM);
   if (!fd) return tl::unexpected(fd.error());
+  // Segments of the guest's are passed on as they come. What is accepted inherits it: a call less per client.
+  set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (::listen(fd->get(), kBacklog) != 0) return tl::unexpected(bind_error(errno));
   return adopt(std::move(*fd), Kind::stream, at.address.is_v4(), token);
 }
@@ -66,7 +68,6 @@ tl::expected<Accepted, HostError> LinuxHost::accept_stream(SocketId listener) {
       if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
       return tl::unexpected(host_error_from(errno));
     }
-    set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
     const Endpoint from = endpoint_from(&peer, size);
     const SocketId socket = keep(std::move(fd), Kind::stream, from.address.is_v4());
     find(socket)->outcome = HostError::none;
