@@ -158,4 +158,9 @@ std::string version_text() {
   return "slirp-forwarder " SF_VERSION "\n";
 }
 
+std::string slirp4netns_version_text() {
+  // The version of slirp4netns whose command line this is, and that of libslirp's settings.
+  return "slirp4netns version 1.3.2 (slirp-forwarder " SF_VERSION ")\nSLIRP_CONFIG_VERSION_MAX: 4\n";
+}
+
 }  // namespace sf::cli

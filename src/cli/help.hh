@@ -23,5 +23,7 @@ namespace sf::cli {
 [[nodiscard]] std::string control_help_text(std::string_view word, const std::string& options);
 
 [[nodiscard]] std::string version_text();
+// What slirp4netns says to -v, with the lines that its callers look for.
+[[nodiscard]] std::string slirp4netns_version_text();
 
 }  // namespace sf::cli

@@ -20,6 +20,9 @@ struct PublishRule {
   std::uint16_t host_port = 0;           // 0: the host chooses
   std::optional<Address> guest_address;  // absent: the guest's own, of the client's IP version
   std::uint16_t guest_port = 0;
+  // Through a socket inside instead of the TAP, to the guest's own 127.0.0.1 or ::1 where no address is given
+  // (host/loopback.hh). Such a rule is not PublishedPorts's.
+  bool loopback = false;
   bool operator==(const PublishRule&) const = default;
 };
 
