@@ -256,6 +256,25 @@ def test_ports_at_run_time(lab, command, echoing):
     assert command("port", "ls", name) == ""
 
 
+def test_a_port_to_the_guests_loopback(lab, command, listed):
+    guest = listed()
+    name = str(guest.forwarder)
+    server = guest.popen(["/usr/bin/python3", "-c", ECHO_SERVER.replace("0.0.0.0", "127.0.0.1")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "listening\n"
+        command("port", "add", name, "8080:80")
+        assert echo(lab, 8080) != "hello"  # that leads to the address outside of the loopback
+        command("port", "rm", name, "8080")
+        (entry,) = command.json("port", "add", "--loopback", name, "8080:80")["ports"]
+        assert entry["loopback"] is True
+        assert echo(lab, 8080) == "hello"
+        assert re.search(r" \*:8080 +80 \(loopback\) ", command("port", "ls", name))
+        assert command("port", "rm", name, "8080")
+        assert command("port", "ls", name) == ""
+    finally:
+        lab.stop(server)
+
+
 def test_connections_live_on_and_others_go_on(lab, command, echoing):
     guest = echoing("-p", "8080:80")
     code = f"""

@@ -121,6 +121,18 @@ TEST_F(CommandRun, port_add_rm_ls) {
   EXPECT_EQ(instance.ports.size(), 1U);
 }
 
+TEST_F(CommandRun, port_add_to_the_loopback) {
+  start(instance, "4711");
+  EXPECT_EQ(document({"port", "add", "--loopback", "4711", "8080:80", "--json"})["ports"][0]["loopback"],
+            true);
+  ASSERT_EQ(instance.ports.size(), 1U);
+  EXPECT_TRUE(instance.ports[0].rule.loopback);
+  output({"port", "rm", "4711", "8080:80"});
+  output({"port", "add", "4711", "8080:80"});
+  ASSERT_EQ(instance.ports.size(), 1U);
+  EXPECT_FALSE(instance.ports[0].rule.loopback);
+}
+
 TEST_F(CommandRun, port_add_is_all_or_nothing) {
   start(instance, "4711");
   output({"port", "add", "4711", "70:80"});
