@@ -62,11 +62,12 @@ struct Config {
 
   // The way in.
   std::vector<engine::PublishRule> publish;
-  std::string api_socket;  // empty: only the one in the list of instances
+  bool publish_auto = false;  // what the guest listens on, on the host's loopback
+  std::string api_socket;     // empty: only the one in the list of instances
 
   // What the program may still do once it runs (setup/sandbox.hh, setup/seccomp.hh).
-  bool sandbox = true;
-  bool seccomp = true;
+  bool sandbox = false;
+  bool seccomp = false;
 
   // What is told to people.
   LogLevel log_level = LogLevel::info;

@@ -20,9 +20,13 @@
 #include "link/bess.hh"
 #include "link/pcap.hh"
 #include "link/tap.hh"
+#include "setup/sandbox.hh"
+#include "setup/seccomp.hh"
 
 namespace sf::cli {
 namespace {
+
+constexpr unsigned kSpareSockets = 16;
 
 Result<SipKey> random_key() {
   SipKey key;
@@ -125,12 +129,22 @@ Result<int> Program::run() {
   host::LinuxHost host(**loop, host_options(config_));
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
-  ShardInstance instance(shard, config_, std::to_string(::getpid()),
+  // A spare socket holds the namespace, which is to end before the program where it is not run's own.
+  host::LoopbackPorts loopback(
+      **loop,
+      [this](host::GuestSocketKind kind, unsigned count) {
+        inside_.ask_for_sockets({kind.stream, kind.v4, count});
+      },
+      config_.command == Command::run ? kSpareSockets : 0, {}, log_);
+  ShardInstance instance(shard, loopback, config_, std::to_string(::getpid()),
                          [&clock = **loop] { return clock.now(); });
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, **loop);
   if (!servers) return tl::unexpected(servers.error());
-  if (const auto watched = watch(**loop); !watched) return tl::unexpected(watched.error());
+  AutoPorts auto_ports(instance, log_);
+  if (const auto watched = watch(**loop, loopback, auto_ports); !watched)
+    return tl::unexpected(watched.error());
+  if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
   if (inside_.has_child()) {
     inside_.release();
   } else {
@@ -186,11 +200,12 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   return servers;
 }
 
-Result<void> Program::watch(host::EventLoop& loop) {
+Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
   if (auto watched = loop.watch(signals_.fd(), [this, &loop] { on_signals(loop); }); !watched) return watched;
   if (inside_.has_child()) {
-    if (auto watched = loop.watch(inside_.event_fd(), [this, &loop] { on_inside(loop); }); !watched)
-      return watched;
+    auto watched = loop.watch(
+        inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
+    if (!watched) return watched;
   }
   if (setup::TargetEnd* end = inside_.target_end()) {
     auto watched = loop.watch(end->fd(), [end, &loop] {
@@ -200,6 +215,15 @@ Result<void> Program::watch(host::EventLoop& loop) {
   }
   if (config_.exit_fd < 0) return {};
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
+}
+
+// All that the program has to open is open.
+Result<void> Program::confine() {
+  if (config_.sandbox) {
+    if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
+  }
+  if (!config_.seccomp) return {};
+  return setup::install_filter({.may_kill = config_.command == Command::run});
 }
 
 void Program::on_signals(host::EventLoop& loop) {
@@ -226,21 +250,27 @@ void Program::tell_ready() {
   ::close(config_.ready_fd);
 }
 
-void Program::on_inside(host::EventLoop& loop) {
-  const setup::InsideEvent event = inside_.on_event();
+void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
+  setup::InsideEvent event = inside_.on_event();
   switch (event.kind) {
     case setup::InsideEvent::Kind::none:
       break;
     case setup::InsideEvent::Kind::ready:
       tell_ready();
+      if (config_.publish_auto) inside_.watch_listeners();
+      break;
+    case setup::InsideEvent::Kind::sockets:
+      loopback.on_sockets({event.request.stream, event.request.v4}, std::move(event.sockets));
+      break;
+    case setup::InsideEvent::Kind::listeners:
+      auto_ports.on_listeners(event.listeners);
+      break;
+    case setup::InsideEvent::Kind::failed:
+      log_.warning("{}", event.text);
       break;
     case setup::InsideEvent::Kind::ended:
       loop.unwatch(inside_.event_fd());
-      if (config_.command == Command::run) {
-        loop.stop(event.status);
-      } else if (event.status != 0) {
-        loop.stop(event.status);
-      }
+      if (config_.command == Command::run || event.status != 0) loop.stop(event.status);
       break;
   }
 }

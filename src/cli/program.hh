@@ -7,10 +7,12 @@
 
 #include "base/log.hh"
 #include "base/result.hh"
+#include "cli/auto_ports.hh"
 #include "cli/config.hh"
 #include "control/instance.hh"
 #include "control/server.hh"
 #include "host/event_loop.hh"
+#include "host/loopback_ports.hh"
 #include "link/link.hh"
 #include "setup/setup.hh"
 
@@ -38,9 +40,11 @@ class Program {
     int fd = -1;
   };
   [[nodiscard]] Result<Device> open_device();
-  [[nodiscard]] Result<void> watch(host::EventLoop& loop);
+  [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
+                                   AutoPorts& auto_ports);
+  [[nodiscard]] Result<void> confine();
   void on_signals(host::EventLoop& loop);
-  void on_inside(host::EventLoop& loop);
+  void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
   void tell_ready();
 
   const Config& config_;

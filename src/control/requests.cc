@@ -143,6 +143,7 @@ std::string list_hostfwd(const Json&, Instance& instance) {
   Json entries = Json::array();
   for (const PublishedPort& port : instance.published()) {
     const PublishRule& rule = port.rule;
+    if (rule.loopback) continue;  // slirp4netns has no such ports
     const Address host = rule.host_address.value_or(Address::v4(0));
     const Address own = host.is_v6() && info.guest6 ? *info.guest6 : info.guest4;
     entries.push_back({{"id", port.id},
@@ -168,6 +169,7 @@ Json describe(const PublishedPort& port) {
           {"host_port", port.rule.host_port},
           {"guest_addr", text_of(port.rule.guest_address)},
           {"guest_port", port.rule.guest_port},
+          {"loopback", port.rule.loopback},
           {"accepted", port.accepted}};
 }
 
@@ -183,8 +185,11 @@ std::string publish(const Json& arguments, Instance& instance) {
   if (!text.is_string()) return error_reply("publish: bad arguments.port");
   const auto rules = parse_publish(text.get_ref<const std::string&>());
   if (!rules) return error_with_reason("publish: bad arguments.port", rules.error().message);
+  const Json& loopback = member(arguments, "loopback");
+  if (!loopback.is_null() && !loopback.is_boolean()) return error_reply("publish: bad arguments.loopback");
   std::vector<PublishedPort> done;
-  for (const PublishRule& rule : *rules) {
+  for (PublishRule rule : *rules) {
+    rule.loopback = loopback == true;
     auto published = instance.publish(rule);
     if (!published) {
       for (const PublishedPort& port : done) static_cast<void>(instance.unpublish(port.id));
@@ -209,7 +214,8 @@ Result<std::vector<PublishedPort>> named_ports(const Json& arguments, const Inst
   if (!rules) return tl::unexpected(rules.error());
   for (PublishRule rule : *rules) {
     const auto found = std::ranges::find_if(published, [&](const PublishedPort& port) {
-      rule.guest_address = port.rule.guest_address;  // the text has none to compare
+      rule.guest_address = port.rule.guest_address;  // the text has neither to compare
+      rule.loopback = port.rule.loopback;
       return port.rule == rule;
     });
     if (found == published.end()) {

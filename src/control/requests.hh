@@ -8,6 +8,7 @@
 // "reason", where more is known, the line for people. Members that are not known are ignored.
 //
 //     publish         {"port":"tcp/8080:80"}          {"ports":[{"id":1,"port":"tcp/8080:80",...}]}
+//                     and "loopback":true to lead to the guest's own loopback
 //     unpublish       {"id":1} or {"port":"8080:80"}  {"ports":[...]}: those that were taken away
 //     list_published                                  {"ports":[...]}
 //     list_flows      {"limit":100}                   {"total":2,"flows":[...]}: those with the most bytes

@@ -2,6 +2,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -99,6 +100,14 @@ void add_controls(Controls& controls, bool v4, const DatagramOptions& options, s
   if (segment_size != 0) controls.add(SOL_UDP, UDP_SEGMENT, segment_size);
 }
 
+// if_nametoindex(3) opens a Unix socket for this, which the system call filter forbids. 0: there is none.
+unsigned interface_index(int fd, const std::string& name) {
+  ifreq request{};
+  if (name.size() >= sizeof(request.ifr_name)) return 0;
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  return ::ioctl(fd, SIOCGIFINDEX, &request) == 0 ? static_cast<unsigned>(request.ifr_ifindex) : 0;
+}
+
 }  // namespace
 
 tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bool v4, Token token) {
@@ -118,7 +127,7 @@ tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bo
   }
   // The interface is named with each datagram rather than bound to, so that those to the loopback still pass.
   const std::string& name = options_.outbound_interface;
-  const unsigned index = name.empty() ? 0 : ::if_nametoindex(name.c_str());
+  const unsigned index = name.empty() ? 0 : interface_index(fd.get(), name);
   if (!name.empty() && index == 0) return tl::unexpected(HostError::net_unreachable);
   auto socket = adopt(std::move(fd), ping ? Kind::ping : Kind::udp, v4, token);
   if (socket) find(*socket)->interface_index = index;

@@ -2,14 +2,17 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <functional>
 
+#include "setup/guest_helper.hh"
 #include "setup/namespaces.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
@@ -18,19 +21,42 @@
 namespace sf::setup {
 namespace {
 
-// Hands a TAP to the program, and says when the network works. False where the program is gone.
-bool serve(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel, const Log& log) {
+// Hands a TAP to the program, and says when the network works. Returns a descriptor of the TAP; none where
+// there is no TAP, or the program is gone.
+UniqueFd hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel,
+                   const Log& log) {
   if (!tap) {
     static_cast<void>(channel.send(MessageKind::failed, tap.error().message));
-    return false;
+    return {};
   }
   std::vector<int> queues;
   for (const UniqueFd& queue : tap->queues) queues.push_back(queue.get());
-  if (!channel.send(MessageKind::tap, describe(*tap), queues)) return false;
-  tap->queues.clear();
-  if (!channel.receive()) return false;
+  if (!channel.send(MessageKind::tap, describe(*tap), queues)) return {};
+  if (!channel.receive()) return {};
   wait_for_ipv6(settings, log);
-  return channel.send(MessageKind::ready);
+  if (!channel.send(MessageKind::ready)) return {};
+  return std::move(tap->queues.front());
+}
+
+// Standard input, output and error stay.
+void close_all_but(std::vector<int> kept) {
+  std::ranges::sort(kept);
+  unsigned from = 3;
+  for (const int fd : kept) {
+    const auto number = static_cast<unsigned>(fd);
+    if (number > from) static_cast<void>(::close_range(from, number - 1, 0));
+    from = std::max(from, number + 1);
+  }
+  static_cast<void>(::close_range(from, ~0U, 0));
+}
+
+// The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
+// it, nor anything that the caller waits for, such as the other end of --ready-fd.
+void stay(UniqueFd tap, const Channel& channel) {
+  close_all_but({channel.fd(), tap.get()});
+  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));  // out of reach of the guest's debuggers
+  if (::unshare(CLONE_NEWNET) != 0) return;
+  GuestHelper(std::move(tap)).serve(channel);
 }
 
 Result<TapDevice> open_and_configure(const NetworkSettings& settings, const Log& log) {
@@ -90,28 +116,25 @@ Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::str
   return tap;
 }
 
-// Standard input, output and error stay.
-void close_all_but(int fd) {
-  if (fd > 3) static_cast<void>(::close_range(3, static_cast<unsigned>(fd) - 1, 0));
-  static_cast<void>(::close_range(static_cast<unsigned>(fd) + 1, ~0U, 0));
-}
-
 int live_on_path(const NetworkSettings& settings, const std::string& path, const Channel& channel,
                  const Log& log) {
   // Out of reach of what the terminal sends to the foreground process group, and of kill(2) to that group:
   // this process unmounts PATH when the program has ended, by SIGKILL as well.
   static_cast<void>(::setsid());
-  close_all_but(channel.fd());  // such as --ready-fd, whose reader waits for its end
+  close_all_but({channel.fd()});  // such as --ready-fd, whose reader waits for its end
   sigset_t all;
   sigfillset(&all);
   static_cast<void>(::sigprocmask(SIG_BLOCK, &all, nullptr));
   auto tap = create_on_path(settings, path, log);
   const MountedNamespace mount = MountedNamespace::on(path);
   const bool mounted = tap.has_value();
-  const bool serving = serve(settings, std::move(tap), channel, log);
+  UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
-  static_cast<void>(::unshare(CLONE_NEWNET));
-  if (serving) static_cast<void>(channel.receive());  // absent: the program has ended
+  if (handed_over) {
+    stay(std::move(handed_over), channel);
+  } else {
+    static_cast<void>(::unshare(CLONE_NEWNET));
+  }
   const int error = mounted ? mount.unmount() : 0;
   if (error != 0)
     log.warning("cannot unmount '{}': {}; remove it with: umount {}", path, reason(error), path);
@@ -128,9 +151,12 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
   if (!found) return tl::unexpected(found.error());
   auto inside = start_child([&](const Channel& channel) {
     auto joined = join(*found);
-    if (!joined) return serve(settings, tl::unexpected(joined.error()), channel, log) ? 0 : 1;
     *found = {};
-    return serve(settings, open_and_configure(settings, log), channel, log) ? 0 : 1;
+    UniqueFd tap = hand_over(
+        settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
+    if (!tap) return 1;
+    stay(std::move(tap), channel);
+    return 0;
   });
   if (!inside || !inside->tap().holds_namespace) return inside;
   if (!end) {

@@ -139,6 +139,7 @@ Result<Inside> start_guest(const GuestSettings& settings, const SignalState& sig
   }
   child_end.close();
   Inside inside(child, std::move(own_end));
+  inside.set_adopts();
   if (auto mapped = write_id_maps(child, log); !mapped) return tl::unexpected(mapped.error());
   static_cast<void>(inside.channel().send(MessageKind::mapped));
   if (auto received = inside.receive_tap(); !received) return tl::unexpected(received.error());

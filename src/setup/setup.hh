@@ -8,8 +8,10 @@
 //     starts the event loop with inside.event_fd()
 //       and a SignalSource
 //     inside.release()                           ---> waits for IPv6
-//       event "ready"                            <--- run: executes CMD.  attach: ends.  PATH: stays for the
-//       unmount
+//       event "ready"                            <--- run: executes CMD.  attach, PATH: leaves the namespace
+//     inside.ask_for_sockets()                   ---> makes sockets in the guest's namespace
+//     (guest_helper.hh)
+//       event "sockets"                          <---
 //     run: inside.forward(signal)                ---> run: to CMD
 //       event "ended", with an exit status       <--- CMD has ended, and all that it left behind
 //
@@ -35,6 +37,8 @@
 #include "base/result.hh"
 #include "setup/channel.hh"
 #include "setup/configure.hh"
+#include "setup/guest_helper.hh"
+#include "setup/listeners.hh"
 #include "setup/namespaces.hh"
 #include "setup/signals.hh"
 #include "setup/tap.hh"
@@ -44,12 +48,19 @@ namespace sf::setup {
 
 struct InsideEvent {
   enum class Kind : std::uint8_t {
-    none,   // to be ignored
-    ready,  // the network works: --ready-fd
-    ended,  // the child has ended. For run the program's end, with `status`; else its work is done
+    none,       // to be ignored
+    ready,      // the network works: --ready-fd
+    ended,      // the child has ended. For run the program's end, with `status`; else its work is done
+    sockets,    // those of `request` that could be made
+    listeners,  // who listens inside now: all of `listeners`
+    failed,     // what was asked for cannot be had: `text` says why
   };
   Kind kind = Kind::none;
   int status = 0;
+  SocketRequest request{};
+  std::vector<UniqueFd> sockets{};
+  std::vector<Listener> listeners{};
+  std::string text{};
 };
 
 // The child inside, owned by the program: the destructor ends it, with all that it has started. There is none
@@ -63,7 +74,8 @@ class Inside {
         channel_(std::move(other.channel_)),
         tap_(std::move(other.tap_)),
         target_end_(std::move(other.target_end_)),
-        mount_(std::exchange(other.mount_, std::nullopt)) {}
+        mount_(std::exchange(other.mount_, std::nullopt)),
+        adopts_(other.adopts_) {}
   Inside& operator=(Inside&&) = delete;
   ~Inside();
 
@@ -86,10 +98,20 @@ class Inside {
     static_cast<void>(channel_.send(MessageKind::signal, std::to_string(signal_number)));
   }
 
+  // Ask the child for sockets in the guest's network namespace, and to tell who listens there from now on.
+  // The answers are events.
+  void ask_for_sockets(const SocketRequest& request) {
+    static_cast<void>(channel_.send(MessageKind::sockets, request.describe()));
+  }
+  void watch_listeners() { static_cast<void>(channel_.send(MessageKind::listeners)); }
+
   // Waits for the child's TAP; for the start functions.
   [[nodiscard]] Result<void> receive_tap();
   // For start_path: unmounted at the end, where the child could not do it any more.
   void set_mount(MountedNamespace mount) { mount_ = std::move(mount); }
+  // For start_guest: what a killed child leaves comes to us (adopt_orphans()), and ends with it. Otherwise
+  // all other children of this process are its caller's, who had executed it in place of itself.
+  void set_adopts() { adopts_ = true; }
   void set_target_end(TargetEnd end) { target_end_ = std::move(end); }
   [[nodiscard]] const Channel& channel() const { return channel_; }
   [[nodiscard]] pid_t child() const { return child_; }
@@ -103,6 +125,7 @@ class Inside {
   TapDevice tap_;
   std::optional<TargetEnd> target_end_;
   std::optional<MountedNamespace> mount_;
+  bool adopts_ = false;
 };
 
 struct GuestSettings {
