@@ -146,7 +146,7 @@ bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time no
     }
     const auto guest = guest_end(port.info.rule, accepted->peer.address.is_v4());
     const auto remote =
-        guest ? seen(accepted->peer, *guest, [this](const FlowKey& key) { return tcp_.has(key); })
+        guest ? seen(accepted->peer, *guest, [this](const FlowKey& key) { return tcp_.taken(key); })
               : std::nullopt;
     if (!remote) {
       host_.abort(accepted->socket);
@@ -174,6 +174,7 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::Rece
   Client* client = client_of(port, socket, datagram.from, now);
   if (client == nullptr) return;
   client->flow.last_active = now;
+  client->local = datagram.to;
   wire::IpHeader header;
   header.source = client->key.remote.address;
   header.destination = client->key.guest.address;
@@ -200,12 +201,6 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   const auto remote = seen(from, *guest, taken);
   if (known != nullptr || !remote) return known;
   const FlowKey key{*guest, *remote};
-  if (Client* same = clients_.get(clients_.find(key)); same != nullptr) {
-    // By another published port that leads to the same one of the guest's: answers take the way it came last.
-    same->flow.socket = socket;
-    same->port = port.info.id;
-    return same;
-  }
   if (clients_.size() >= limits_.udp_clients) return nullptr;
   const Handle handle = clients_.insert(key);
   Client& client = clients_.existing(handle);
@@ -228,7 +223,7 @@ void PublishedPorts::from_guest(const FlowKey& key, const MacAddress& from, cons
   client->flow.guest_mac = from;
   wire::UdpDatagram to_client = datagram;
   to_client.destination_port = client->real.port;
-  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now);
+  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now, client->local);
 }
 
 void PublishedPorts::on_client_timer(Handle handle, Time now) {
@@ -271,11 +266,12 @@ std::optional<Endpoint> PublishedPorts::seen(const Endpoint& client, const Endpo
   const bool v4 = address.is_v4();
   const bool hidden = address.is_loopback() || address.is_link_local() || address.is_unspecified() ||
                       (v4 ? network_.prefix4 : network_.prefix6).contains(address);
-  if (!hidden) return client;
-  Endpoint gateway{network_.gateway(v4), client.port};
+  // A client that is not hidden may meet itself: it has come through another published port to the same one
+  // of the guest's, or uses its port again before the guest has seen its last connection end.
+  Endpoint shown{hidden ? network_.gateway(v4) : address, client.port};
   for (int i = 0; i < kPortTries; ++i) {
-    if (!taken(FlowKey{guest, gateway})) return gateway;
-    gateway.port = static_cast<std::uint16_t>(1024 + (gateway.port * 31U + 7919U) % 64512U);
+    if (!taken(FlowKey{guest, shown})) return shown;
+    shown.port = static_cast<std::uint16_t>(1024 + (shown.port * 31U + 7919U) % 64512U);
   }
   return std::nullopt;
 }

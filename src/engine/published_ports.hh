@@ -101,8 +101,9 @@ class PublishedPorts {
   };
   struct Client {
     FlowKey key;
-    udp::Flow flow;  // with the port's socket
-    Endpoint real;   // as the host sees it
+    udp::Flow flow;                // with the port's socket
+    Endpoint real;                 // as the host sees it
+    std::optional<Address> local;  // of the host's, to which it last sent: answers come from there
     PublishId port = 0;
     Timer timer;
   };

@@ -123,6 +123,19 @@ TEST_P(Published, HiddenClientsDoNotCollide) {
   EXPECT_EQ(ports.size(), 3U);
 }
 
+// Its kernel may use the port again as soon as the host's has seen the end, which the guest sees later.
+TEST_P(Published, AClientThatUsesItsPortAgainIsNotRefused) {
+  start();
+  publish(Transport::tcp, guest());
+  connect(client());
+  connect(client());
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_FALSE(host_.current().aborted);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(heard_packet(i).source, remote());
+  EXPECT_EQ(heard_tcp(0).source_port, 5555);
+  EXPECT_NE(heard_tcp(1).source_port, 5555);
+}
+
 TEST_P(Published, TheGuestsOwnAddressIsFound) {
   start();
   publish(Transport::tcp);
@@ -254,6 +267,26 @@ TEST_P(Published, HiddenUdpClientsAreToldApart) {
   frame(built());
   ASSERT_EQ(host_.datagrams.size(), 1U);
   EXPECT_EQ(host_.datagrams[0].first, second);
+}
+
+TEST_P(Published, AUdpClientOfTwoPortsIsAnsweredByEach) {
+  start();
+  publish(Transport::udp, guest());
+  publish(Transport::udp, guest());
+  datagram(client(), pattern(10));
+  host_.sockets[1].arrived.emplace_back(client(), pattern(10));
+  shard_->on_socket_event(host_.sockets[1].token, {.readable = true}, now_);
+  turn();
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_NE(heard_udp(0).source_port, heard_udp(1).source_port);
+  for (const std::size_t i : {0U, 1U}) {
+    EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), 80, heard_udp(i).source_port,
+                            pattern(9)),
+              link::Status::ok);
+    frame(built());
+    EXPECT_EQ(host_.sockets[i].sends, 1);
+  }
+  EXPECT_EQ(host_.sockets[0].sends, 1);
 }
 
 TEST_P(Published, SilentUdpClientsAreForgotten) {
