@@ -83,7 +83,10 @@ Result<setup::Inside> start_inside(const cli::Config& config, const setup::Signa
 int run(cli::Config config, const setup::SignalState& signals) {
   setup::MessageForm form;
   form.json = config.log_format == cli::LogFormat::json;
-  if (config.slirp4netns) form.program = "slirp4netns", form.warning = "WARNING";
+  if (config.slirp4netns) {
+    form.program = "slirp4netns";
+    form.warning = "WARNING";
+  }
   const Log log(config.log_level, setup::stderr_sink(form));
   for (const std::string& warning : config.warnings) log.warning("{}", warning);
   for (const auto& [option, fd] :
