@@ -281,5 +281,32 @@ TEST_P(Sandbox, does_not_hold_mounted_namespaces) {
       });
 }
 
+// Without user namespaces an unprivileged user has no sandbox, and is told so.
+TEST(SandboxRefused, says_what_is_missing) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::_exit([] {
+      const std::string map = fmt::format("0 {} 1", ::geteuid());
+      if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !write_file("/proc/self/uid_map", map))
+        return kSkipped;
+      CHILD_EXPECT(write_file("/proc/sys/user/max_user_namespaces", "0"));
+      const cap_t none = ::cap_init();
+      CHILD_EXPECT(::cap_set_proc(none) == 0);
+      ::cap_free(none);
+      const auto entered = enter_sandbox({}, Log(LogLevel::error, [](LogLevel, std::string_view) {}));
+      CHILD_EXPECT(!entered);
+      CHILD_EXPECT(entered.error().message.find("sysctl user.max_user_namespaces=") != std::string::npos);
+      CHILD_EXPECT(entered.error().message.find('\n') == std::string::npos);
+      CHILD_EXPECT(fs::exists("/usr"));
+      return 0;
+    }());
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kSkipped) GTEST_SKIP() << "no user namespaces here";
+  EXPECT_EQ(status, 0);
+}
+
 }  // namespace
 }  // namespace sf::setup
