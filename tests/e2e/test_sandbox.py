@@ -274,8 +274,7 @@ def test_as_podman_calls_it(lab, nothing_left):
             lines = pathlib.Path(f"/proc/{pid}/status").read_text().split("\n")
             assert {line.split("\t")[1] for line in lines if line.startswith(("CapI", "CapP", "CapE", "CapB"))} == {
                 "0000000000000400"}
-            inside = ["nsenter", f"--target={shell.pid}", "--user", "--mount", "--setuid=0", "--setgid=0",
-                      f"--net=/proc/{shell.pid}/root{names['path']}", "--"]
+            inside = [*lab.enter_as_root(shell.pid, "user", "mount")[:-1], f"--net=/proc/{shell.pid}/root{names['path']}", "--"]
             done = subprocess.run([*inside, "curl", "-sS", "--max-time", "5", f"http://{WAN4}/"], capture_output=True,
                                   text=True, check=False, timeout=20)
             assert done.stdout == "hello from the lab\n", done.stderr

@@ -146,6 +146,7 @@ TEST(Seccomp, files) {
            Deed{"truncate", opening("/dev/null", O_RDONLY | O_TRUNC)},
            Deed{"an unnamed file", opening("/no/such/folder", O_TMPFILE | O_RDWR)},
            Deed{"a folder to look from", opening("/", O_PATH | O_DIRECTORY)},
+           Deed{"a file to hold", opening("/etc/passwd", O_PATH)},
            Deed{"open from a folder", call(SYS_openat, 3, "etc/passwd", O_RDONLY)},
            Deed{"openat2", call(SYS_openat2, AT_FDCWD, "/", nullptr, 0)},
            Deed{"open_by_handle_at", call(SYS_open_by_handle_at, AT_FDCWD, nullptr, 0)},
