@@ -188,6 +188,23 @@ TEST_P(Sandbox, an_open_folder_that_is_gone_leads_nowhere) {
   ::close(folder);
 }
 
+TEST_P(Sandbox, an_open_folder_that_is_covered_leads_nowhere) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can cover it before";
+  const int folder = ::open((base_ + "/socket").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  check(
+      [&] {
+        CHILD_EXPECT(::faccessat(folder, "file", F_OK, 0) != 0);
+        CHILD_EXPECT(::faccessat(folder, "cover", F_OK, 0) != 0);
+        return 0;
+      },
+      [&] {
+        CHILD_EXPECT(::mount("tmpfs", (base_ + "/socket").c_str(), "tmpfs", 0, "mode=0777") == 0);
+        CHILD_EXPECT(write_file((base_ + "/socket/cover").c_str(), "another folder's"));
+        return 0;
+      });
+  ::close(folder);
+}
+
 TEST_P(Sandbox, a_file_is_found_through_links_out_of_the_folders) {
   fs::create_directories(base_ + "/far/real");
   ASSERT_TRUE(write_file((base_ + "/far/real/resolv.conf").c_str(), "one"));
