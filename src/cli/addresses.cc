@@ -50,4 +50,9 @@ Address guest6(const Config& config) {
   return config.cidr6.base.plus(kGuest6);
 }
 
+std::optional<Address> configured_guest6(const Config& config) {
+  if (!config.configure || !config.ipv6 || config.slirp4netns) return std::nullopt;
+  return guest6(config);
+}
+
 }  // namespace sf::cli

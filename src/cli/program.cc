@@ -127,9 +127,7 @@ Result<int> Program::run() {
   }
 
   host::LinuxHost host(**loop, host_options(config_));
-  const engine::GuestEnd guest{inside_.tap().mac, config_.configure && config_.ipv6 && !config_.slirp4netns
-                                                      ? std::optional(guest6(config_))
-                                                      : std::nullopt};
+  const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.
   host::LoopbackPorts loopback(

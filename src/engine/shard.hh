@@ -144,6 +144,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;
   Time next_advertisement_ = kNever;
+  Time trim_at_ = kNever;
   ShardStats stats_;
   bool link_ready_ = true;  // frames may have come before the loop began to watch
   bool alive_ = true;

@@ -47,6 +47,14 @@ void set_datagram_options(int fd, bool ping, bool v4) {
   if (!ping) set_option(fd, SOL_UDP, UDP_GRO, 1);
 }
 
+void tell_destination(int fd, bool v4) {
+  if (v4) {
+    set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  } else {
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  }
+}
+
 namespace {
 
 // Collects control messages in a buffer that has room for all that a datagram can need.
@@ -157,7 +165,9 @@ int LinuxHost::send_one(const Slot& slot, const Endpoint& to, Bytes payload, con
   message.msg_iovlen = 1;
   Controls controls;
   add_controls(controls, slot.v4, options, segment_size);
-  if (slot.interface_index != 0 && !to.address.is_loopback()) {
+  if (options.source) {
+    add_interface(controls, slot.v4, 0, options.source);
+  } else if (slot.interface_index != 0 && !to.address.is_loopback()) {
     add_interface(controls, slot.v4, slot.interface_index, outbound(slot.v4));
   }
   controls.attach_to(message);

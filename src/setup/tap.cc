@@ -152,10 +152,10 @@ Result<TapDevice> adopt_tap(int fd) {
   const auto flags = static_cast<unsigned short>(request.ifr_flags);
   TapDevice device;
   device.name = request.ifr_name;
-  if ((flags & IFF_TAP) == 0 || (flags & IFF_NO_PI) == 0) {
-    return fail(
-        "cannot use file descriptor {} as a TAP: '{}' has other flags; make it with IFF_TAP and IFF_NO_PI",
-        fd, device.name);
+  // (That it has IFF_NO_PI cannot be asked: TUNGETIFF says IFF_NOFILTER with the same bit.)
+  if ((flags & IFF_TAP) == 0) {
+    return fail("cannot use file descriptor {} as a TAP: '{}' is a TUN; make it with IFF_TAP and IFF_NO_PI",
+                fd, device.name);
   }
   if (::ioctl(fd, SIOCGIFHWADDR, &request) != 0) {
     return fail("cannot read the MAC address of the TAP '{}': {}", device.name, reason(errno));

@@ -51,8 +51,8 @@ struct TapDevice {
 // CAP_SYS_ADMIN as well, and the process is in a temporary namespace meanwhile.
 [[nodiscard]] Result<TapDevice> open_tap(const TapSettings& settings);
 
-// A TAP's descriptor that the program was started with. One with a vnet header gets the offloads, one without
-// stays so.
+// A TAP's descriptor that the program was started with, without packet information (IFF_NO_PI). One with a
+// vnet header gets the offloads, one without stays so.
 [[nodiscard]] Result<TapDevice> adopt_tap(int fd);
 
 // A TapDevice without its descriptors as text and back, to cross a Channel.

@@ -184,6 +184,7 @@ def _furnish(binaries):
         if path.is_file():
             staged[name] = os.open(path, os.O_RDONLY)
     mount("tmpfs", "/run", "tmpfs", options="mode=755,size=4g")
+    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # Podman keeps its locks there
     for name in ("bin", "home", "log"):
         (ROOT / name).mkdir(parents=True)
     for path, mode in ((ROOT / "tmp", 0o1777), (ROOT / "log", 0o1777), ("/run/netns", 0o755), ("/run/lock", 0o1777)):
