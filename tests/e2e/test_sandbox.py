@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -96,6 +97,8 @@ def test_what_is_left(lab, nothing_left, container, slirp, kind, flags):
     assert by_user.stdout.split() == ["etc", "run"], by_user.stderr
     mounts = [line.split() for line in pathlib.Path(f"/proc/{process.pid}/mountinfo").read_text().splitlines()]
     assert all("ro" in mount[5].split(",") for mount in mounts), mounts
+    places = [mount[4] for mount in mounts]
+    assert [place for place in places if not re.match("/(etc|run)(/|$)", place)] == ["/"], "the old root is gone"
 
     status = status_of(process)
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd"):
