@@ -49,12 +49,14 @@ def test_run_by_address_and_by_name(engines, container):
 
 def test_the_program_under_test_is_the_one_that_runs(engines, container):
     process = engines.popen("buildah", "run", container, "sh", "-c", "echo up; cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout.readline() == "up\n"
-    ((pid, words),) = engines.forwarders().items()
-    assert os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(engines.slirp4netns)
-    assert re.fullmatch(r"--mtu 65520 -r 3 -c \d+ tap0", " ".join(words[1:])), words
-    process.stdin.close()
-    assert process.wait(10) == 0
+    try:
+        assert process.stdout.readline() == "up\n"
+        ((pid, words),) = engines.forwarders().items()
+        assert os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(engines.slirp4netns)
+        assert re.fullmatch(r"--mtu 65520 -r 3 -c \d+ tap0", " ".join(words[1:])), words
+    finally:
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 def test_a_step_that_fetches(engines, build, lab):

@@ -161,9 +161,12 @@ class Engines:
     @staticmethod
     def _link(lab):
         """The program under test under the name that makes it a slirp4netns, in a directory that has nothing else."""
+        given = os.environ.get("SLIRP4NETNS_UNDER_TEST")
+        if not given:
+            return pathlib.Path(lab.slirp4netns)
         link = world.ROOT / "slirp4netns" / "slirp4netns"
         link.parent.mkdir()
-        link.symlink_to(os.environ.get("SLIRP4NETNS_UNDER_TEST", lab.binary))
+        link.symlink_to(given)
         return link
 
     def _write(self, name, template):
@@ -205,16 +208,17 @@ class Engines:
     # --- what runs --------------------------------------------------------------------------------------------------
 
     def forwarders(self):
-        """PID -> words of every process that was started as slirp4netns."""
-        found = {}
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        """PID -> words of every process that was started as slirp4netns, without those that it forked itself."""
+        found, parents = {}, {}
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                words = path.read_bytes().decode().split("\0")[:-1]
+                words = (path / "cmdline").read_bytes().decode().split("\0")[:-1]
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
             if words and os.path.basename(words[0]) == "slirp4netns":
-                found[int(path.parent.name)] = words
-        return found
+                found[int(path.name)], parents[int(path.name)] = words, parent
+        return {pid: words for pid, words in found.items() if parents[pid] not in found}
 
     def api_sockets(self):
         """The API sockets of Podman's containers, and network namespaces kept by a mount, that exist now."""
