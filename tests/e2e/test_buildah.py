@@ -71,6 +71,23 @@ def test_a_step_that_fetches(engines, build, lab):
     path.unlink()
 
 
+def test_readme_example(engines, lab):
+    """The program under test comes first in the PATH by README.md's line alone."""
+    context = lab.path("context")
+    context.mkdir()
+    step = f"wget -qO- http://{WAN4}/peer; nc -w 5 10.0.2.2 8099; sleep 1"
+    (context / "Containerfile").write_text(f"FROM {IMAGE}\nRUN {step}\n")
+    line = f"cd {context} && {engines.readme('PATH=')}"
+    process = engines.popen("sh", "-c", line, env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for(engines.forwarders, 20, "slirp4netns")
+    (pid,) = engines.forwarders()
+    assert os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(engines.slirp4netns)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert f"\n{HOST4} " in out
+    assert "\n127.0.0.1 " in out, "the host's loopback is open"
+
+
 def test_a_step_that_is_refused(build):
     done = build(f"RUN wget -qO /got http://{WAN4}:1/")
     assert done.returncode != 0
