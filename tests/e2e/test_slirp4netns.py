@@ -139,6 +139,16 @@ def test_ipv6_by_router_advertisement_only(container, start):
     assert hello(container, WAN6)
 
 
+def test_ipv6_that_does_not_come(container, start):
+    """Router advertisements are ignored inside: it is said, and IPv4 works."""
+    container.run("echo 0 > /proc/sys/net/ipv6/conf/default/accept_ra")
+    process = start("-c", "--enable-ipv6", container.pid)
+    assert hello(container)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    assert "accept_ra" in process.stderr.read()
+
+
 def test_without_configure_all_is_left_to_others(container, start):
     """As of the real one: the TAP is down, with the kernel's MTU."""
     start("--mtu=9000", container.pid)
@@ -388,6 +398,29 @@ def test_api_forwards_a_port(lab, container, start):
     listed = ask(path, {"execute": "list_hostfwd"})
     assert listed["return"]["entries"][0]["guest_addr"] == "10.0.2.100"
     assert ask(path, {"execute": "remove_hostfwd", "arguments": {"id": 1}}) == {"return": {}}
+
+
+def test_clients_of_a_port(lab, container, start):
+    """A client keeps its address; one on the host's loopback is the gateway."""
+    path = lab.path("api")
+    start("-c", "-a", path, container.pid)
+    arguments = {"proto": "tcp", "host_addr": "0.0.0.0", "host_port": 4081, "guest_addr": "10.0.2.100", "guest_port": 81}
+    assert ask(path, {"execute": "add_hostfwd", "arguments": arguments}) == {"return": {"id": 1}}
+    server = container.popen(["/usr/bin/python3", "-c", """
+import socket
+listener = socket.create_server(('', 81))
+print('ready', flush=True)
+while True:
+    connection, address = listener.accept()
+    connection.sendall(address[0].encode())
+    connection.close()
+"""], stdout=subprocess.PIPE)
+    assert server.stdout.readline() == "ready\n"
+    for namespace, host, seen in ((lab.wan, HOST4, WAN4), (lab.host, "127.0.0.1", "10.0.2.2"),
+                                  (lab.host, HOST4, HOST4)):
+        client = namespace.run(["nc", "-N", "-w", "5", host, "4081"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10)
+        assert client.stdout == seen
+    lab.stop(server)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "pidfd"])

@@ -143,11 +143,15 @@ def test_not_a_tap(lab, container):
         assert done.returncode == 1 and len(said(done)) == 1 and name in done.stderr
 
 
-def test_ends_with_the_process(nothing_left, lab, start):
+CONFINED = pytest.mark.parametrize("confined", [[], ["--enable-sandbox", "--enable-seccomp"]], ids=["free", "confined"])
+
+
+@CONFINED
+def test_ends_with_the_process(nothing_left, lab, start, confined):
     """The descriptor keeps the namespace alive, so the process is watched."""
     container = Container(lab)
     container.run("ip tuntap add name tap0 mode tap; ip link set tap0 up")
-    process = start(container.pid, "tap0")
+    process = start(*confined, container.pid, "tap0")
     container.kill()
     assert process.wait(5) == 0
 
@@ -160,7 +164,8 @@ def test_ends_with_the_process_of_a_path(nothing_left, lab, start):
     assert process.wait(5) == 0
 
 
-def test_ends_with_the_file(nothing_left, lab, start):
+@CONFINED
+def test_ends_with_the_file(nothing_left, lab, start, confined):
     """A namespace that is mounted on a file, and deleted as `ip netns delete` does it."""
     holder = Container(lab)
     path = lab.path("netns")
@@ -168,7 +173,7 @@ def test_ends_with_the_file(nothing_left, lab, start):
     holder.run(f"touch {path} {other}; mount --bind {path} {path}; mount --make-private {path}; unshare --net={path} "
                f"ip tuntap add name tap0 mode tap")
     enter = ["nsenter", f"--target={holder.pid}", "--user", "--mount", "--preserve-credentials", "--"]
-    process = start("--netns-type=path", path, "tap0", program=[*enter, lab.slirp4netns])
+    process = start(*confined, "--netns-type=path", path, "tap0", program=[*enter, lab.slirp4netns])
     holder.run(f"rm {other}")
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
@@ -178,7 +183,12 @@ def test_ends_with_the_file(nothing_left, lab, start):
 
 
 def test_native_attach_takes_it_too(lab, persistent, start):
+    persistent.run("ip link set tap0 mtu 1400")
+    process = start(persistent.pid, program=[lab.binary, "attach"])
+    assert "mtu 1400 " in persistent.out("ip link show dev tap0"), "without --configure it is as it was"
+    lab.stop(process)
     process = start("--configure", persistent.pid, program=[lab.binary, "attach"])
+    assert "mtu 1500 " in persistent.out("ip link show dev tap0")
     assert "link/ether 02:50:00:00:00:01" in persistent.out("ip link show dev tap0")
     works(persistent, six=True)
     lab.stop(process)
