@@ -60,6 +60,7 @@ void stay(UniqueFd tap, const Channel& channel) {
 }
 
 Result<TapDevice> open_and_configure(const NetworkSettings& settings, const Log& log) {
+  prepare_tap(settings);
   auto tap = open_tap(settings.tap);
   if (!tap) return tap;
   if (auto done = configure_network(settings, log); !done) return tl::unexpected(done.error());
