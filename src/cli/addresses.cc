@@ -34,6 +34,7 @@ link::Network make_network(const Config& config) {
   // up.
   const Bytes ip = network.gateway4.wire_bytes();
   network.gateway_mac = MacAddress{{0x52, 0x55, ip[0], ip[1], ip[2], ip[3]}};
+  if (config.slirp4netns) network.gateway_mac6 = MacAddress{{0x52, 0x56, 0, 0, 0, 0x02}};
 
   network.ipv6 = config.ipv6;
   network.prefix6 = config.cidr6;
@@ -41,11 +42,17 @@ link::Network make_network(const Config& config) {
   network.dns6 = config.cidr6.base.plus(kDns);
   network.host_loopback = config.host_loopback;
   network.dns = config.dns;
+  network.silent_without_dns = config.slirp4netns;
   return network;
 }
 
 Address guest6(const Config& config) {
   return config.cidr6.base.plus(kGuest6);
+}
+
+std::optional<Address> configured_guest6(const Config& config) {
+  if (!config.configure || !config.ipv6 || config.slirp4netns) return std::nullopt;
+  return guest6(config);
 }
 
 }  // namespace sf::cli

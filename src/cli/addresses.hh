@@ -5,6 +5,8 @@
 //     IPv6   ::2 gateway  ::3 DNS  ::100 the guest, where we configure it (beside what SLAAC gives it)
 #pragma once
 
+#include <optional>
+
 #include "base/address.hh"
 #include "cli/config.hh"
 #include "link/network.hh"
@@ -15,5 +17,7 @@ namespace sf::cli {
 
 // The IPv6 address that we configure; not a member of Network, because nothing on the link depends on it.
 [[nodiscard]] Address guest6(const Config& config);
+// The same, but absent where it is not configured: the guest then has what it has chosen itself.
+[[nodiscard]] std::optional<Address> configured_guest6(const Config& config);
 
 }  // namespace sf::cli

@@ -18,6 +18,15 @@ enum class Command : std::uint8_t {
   path,    // a new network namespace, bind-mounted on a file
 };
 
+// What `target` is.
+enum class TargetKind : std::uint8_t {
+  detect,          // a process id where it is all digits, else a file
+  process,         // a process id
+  path,            // a file on which a network namespace is mounted
+  tap_descriptor,  // an open TAP: `tap_fd`
+  bess,            // a socket to listen at, which takes and gives frames
+};
+
 enum class LogFormat : std::uint8_t { text, json };
 
 // The namespaces that `run` makes beside user, mount and network.
@@ -30,6 +39,8 @@ struct ExtraNamespaces {
 
 struct Config {
   Command command = Command::run;
+  bool slirp4netns = false;           // called by that name: what differs for whoever relies on it
+  std::vector<std::string> warnings;  // what was accepted, and has to be said
 
   // The link, and the network on it.
   std::uint32_t mtu = 1500;
@@ -43,13 +54,20 @@ struct Config {
   bool host_loopback = false;
   std::optional<Address> outbound_address4;
   std::optional<Address> outbound_address6;
+  std::string outbound_address4_of;  // the interface whose address that is; empty: none
+  std::string outbound_address6_of;
   std::string outbound_interface;  // empty: any
   bool dns = true;
   std::vector<Address> dns_servers;  // empty: those of the host's resolv.conf
 
   // The way in.
   std::vector<engine::PublishRule> publish;
-  std::string api_socket;  // empty: only the one in the list of instances
+  bool publish_auto = false;  // what the guest listens on, on the host's loopback
+  std::string api_socket;     // empty: only the one in the list of instances
+
+  // What the program may still do once it runs (setup/sandbox.hh, setup/seccomp.hh).
+  bool sandbox = false;
+  bool seccomp = false;
 
   // What is told to people.
   LogLevel log_level = LogLevel::info;
@@ -60,8 +78,10 @@ struct Config {
   ExtraNamespaces namespaces;
   std::vector<std::string> guest_command;  // never empty for run
 
-  // attach and path. `target` is a process id for attach where it is all digits, else a file.
+  // attach and path (path: always a file).
+  TargetKind target_kind = TargetKind::detect;
   std::string target;
+  int tap_fd = -1;          // for TargetKind::tap_descriptor
   std::string userns_path;  // empty: found from the target
   bool configure = false;   // always true for run
   int ready_fd = -1;        // "1" is written to it, and it is closed, once the network works

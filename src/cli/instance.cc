@@ -12,8 +12,21 @@ const char* name_of(engine::Transport transport) {
   return transport == engine::Transport::tcp ? "TCP" : "UDP";
 }
 
-std::string remedy(const engine::PublishError& error) {
-  switch (error.error) {
+engine::PublishedPort from_loopback(const host::LoopbackPort& port) {
+  engine::PublishedPort published;
+  published.id = port.id;
+  published.rule.transport = port.rule.stream ? engine::Transport::tcp : engine::Transport::udp;
+  published.rule.host_address = port.rule.host_address;
+  published.rule.host_port = port.rule.host_port;
+  published.rule.guest_address = port.rule.guest_address;
+  published.rule.guest_port = port.rule.guest_port;
+  published.rule.loopback = true;
+  published.accepted = port.accepted;
+  return published;
+}
+
+std::string remedy(host::HostError error, std::uint16_t port) {
+  switch (error) {
     case host::HostError::in_use:
       return "end the program that listens there, or choose another port";
     case host::HostError::no_such_address:
@@ -22,7 +35,7 @@ std::string remedy(const engine::PublishError& error) {
       return fmt::format(
           "choose a port from 1024 on, or have an administrator set sysctl "
           "net.ipv4.ip_unprivileged_port_start={}",
-          error.at.port);
+          port);
     case host::HostError::no_descriptors:
       return "raise the limit of open files (ulimit -n)";
     case host::HostError::net_unreachable:
@@ -35,16 +48,81 @@ std::string remedy(const engine::PublishError& error) {
 }  // namespace
 
 Result<engine::PublishedPort> ShardInstance::publish(const engine::PublishRule& rule) {
-  if (rule.host_address && rule.host_address->is_v6() && !config_.ipv6) {
+  const bool v6 = rule.host_address && rule.host_address->is_v6();
+  if (v6 && !config_.ipv6 && !rule.loopback) {
     return fail(
         "cannot publish {} port {} on {}: IPv6 is off inside; leave --no-ipv6 out, or give an IPv4 address",
         name_of(rule.transport), rule.host_port, rule.host_address->to_string());
   }
-  auto port = shard_.published().add(rule);
-  if (port) return *port;
-  const engine::PublishError& error = port.error();
-  return fail("cannot publish {} port {} on {}: {}; {}", name_of(rule.transport), error.at.port,
-              error.at.address.to_string(), host::to_string(error.error), remedy(error));
+  const auto refused = [&rule](host::HostError error, const Endpoint& at) {
+    return fail("cannot publish {} port {} on {}: {}; {}", name_of(rule.transport), at.port,
+                at.address.to_string(), host::to_string(error), remedy(error, at.port));
+  };
+  engine::PublishedPort published;
+  if (rule.loopback) {
+    const auto port = loopback_.add({.stream = rule.transport == engine::Transport::tcp,
+                                     .host_address = rule.host_address,
+                                     .host_port = rule.host_port,
+                                     .guest_address = rule.guest_address,
+                                     .guest_port = rule.guest_port});
+    if (!port) return refused(port.error().error, port.error().at);
+    published = from_loopback(*port);
+  } else {
+    const auto port = shard_.published().add(rule);
+    if (!port) return refused(port.error().error, port.error().at);
+    published = *port;
+  }
+  ports_[next_id_] = {rule.loopback, published.id};
+  published.id = next_id_++;
+  return published;
+}
+
+bool ShardInstance::unpublish(engine::PublishId id) {
+  const auto found = ports_.find(id);
+  if (found == ports_.end()) return false;
+  const Port port = found->second;
+  ports_.erase(found);
+  return port.loopback ? loopback_.remove(port.id) : shard_.published().remove(port.id);
+}
+
+std::vector<engine::PublishedPort> ShardInstance::published() const {
+  std::map<std::uint32_t, engine::PublishedPort> direct;
+  std::map<std::uint32_t, engine::PublishedPort> loopback;
+  for (const engine::PublishedPort& port : shard_.published().list()) direct[port.id] = port;
+  for (const host::LoopbackPort& port : loopback_.list()) loopback[port.id] = from_loopback(port);
+  std::vector<engine::PublishedPort> all;
+  all.reserve(ports_.size());
+  for (const auto& [id, port] : ports_) {
+    all.push_back((port.loopback ? loopback : direct)[port.id]);
+    all.back().id = id;
+  }
+  return all;
+}
+
+std::vector<engine::FlowInfo> ShardInstance::flows() const {
+  std::vector<engine::FlowInfo> all = shard_.flows();
+  for (const host::LoopbackFlow& flow : loopback_.flows()) {
+    engine::FlowInfo info;
+    info.protocol = flow.stream ? engine::FlowInfo::Protocol::tcp : engine::FlowInfo::Protocol::udp;
+    info.inbound = true;
+    info.guest = flow.guest;
+    info.remote = flow.client;
+    info.state = flow.state;
+    info.bytes_from_guest = flow.bytes_from_guest;
+    info.bytes_to_guest = flow.bytes_to_guest;
+    all.push_back(info);
+  }
+  return all;
+}
+
+engine::Totals ShardInstance::totals() const {
+  engine::Totals totals = shard_.totals();
+  const host::LoopbackTotals loopback = loopback_.totals();
+  totals.tcp_opened += loopback.opened;
+  totals.bytes_from_guest += loopback.bytes_from_guest;
+  totals.bytes_to_guest += loopback.bytes_to_guest;
+  totals.flows += loopback.flows;
+  return totals;
 }
 
 control::InstanceInfo ShardInstance::info() const {
@@ -54,10 +132,10 @@ control::InstanceInfo ShardInstance::info() const {
   info.target = config_.command == Command::run ? fmt::format("{}", fmt::join(config_.guest_command, " "))
                                                 : config_.target;
   info.version = SF_VERSION;
-  info.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_() - started_);
+  info.uptime = std::chrono::duration_cast<std::chrono::microseconds>(clock_() - started_);
   info.guest4 = network.guest4;
   info.prefix4 = network.prefix4;
-  if (network.ipv6) info.guest6 = guest6(config_);
+  info.guest6 = configured_guest6(config_);
   info.mtu = config_.mtu;
   return info;
 }

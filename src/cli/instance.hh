@@ -2,40 +2,51 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 
 #include "base/result.hh"
 #include "cli/config.hh"
 #include "control/instance.hh"
 #include "engine/shard.hh"
+#include "host/loopback.hh"
 
 namespace sf::cli {
 
 class ShardInstance final : public control::Instance {
  public:
-  // `shard` and `config` outlive the instance; `clock` is the loop's.
-  ShardInstance(engine::Shard& shard, const Config& config, std::string name, std::function<Time()> clock)
+  // `shard`, `loopback` and `config` outlive the instance; `clock` is the loop's.
+  ShardInstance(engine::Shard& shard, host::Loopback& loopback, const Config& config, std::string name,
+                std::function<Time()> clock)
       : shard_(shard),
+        loopback_(loopback),
         config_(config),
         name_(std::move(name)),
         clock_(std::move(clock)),
         started_(clock_()) {}
 
   [[nodiscard]] Result<engine::PublishedPort> publish(const engine::PublishRule& rule) override;
-  [[nodiscard]] bool unpublish(engine::PublishId id) override { return shard_.published().remove(id); }
-  [[nodiscard]] std::vector<engine::PublishedPort> published() const override {
-    return shard_.published().list();
-  }
-  [[nodiscard]] std::vector<engine::FlowInfo> flows() const override { return shard_.flows(); }
-  [[nodiscard]] engine::Totals totals() const override { return shard_.totals(); }
+  [[nodiscard]] bool unpublish(engine::PublishId id) override;
+  [[nodiscard]] std::vector<engine::PublishedPort> published() const override;
+  [[nodiscard]] std::vector<engine::FlowInfo> flows() const override;
+  [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
 
  private:
+  // Ports of both kinds share one row of numbers.
+  struct Port {
+    bool loopback = false;
+    std::uint32_t id = 0;  // among its kind
+  };
+
   engine::Shard& shard_;
+  host::Loopback& loopback_;
   const Config& config_;
   std::string name_;
   std::function<Time()> clock_;
   Time started_;
+  std::map<engine::PublishId, Port> ports_;
+  engine::PublishId next_id_ = 1;
 };
 
 }  // namespace sf::cli

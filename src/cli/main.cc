@@ -1,13 +1,17 @@
 // The program's entry: options, then set-up, then the program.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
 
 #include "cli/addresses.hh"
+#include "cli/commands.hh"
+#include "cli/control_run.hh"
 #include "cli/options.hh"
 #include "cli/program.hh"
+#include "cli/slirp4netns.hh"
 #include "setup/posix.hh"
 #include "setup/setup.hh"
 #include "setup/stderr_log.hh"
@@ -21,9 +25,14 @@ setup::NetworkSettings network_settings(const cli::Config& config) {
   const link::Network network = cli::make_network(config);
   setup::NetworkSettings settings;
   settings.tap.name = config.tap_name;
-  settings.tap.mtu = config.mtu;
+  // slirp4netns without -c leaves all of it to others, as they expect.
+  const bool untouched = config.slirp4netns && !config.configure;
+  if (!untouched) settings.tap.mtu = config.mtu;
   settings.tap.mac = config.mac;
+  settings.tap.keep_existing = !config.configure;
   settings.configure = config.configure;
+  settings.bring_up = !untouched;
+  settings.advertised_ipv6 = config.slirp4netns;
   settings.guest4 = network.guest4;
   settings.prefix4 = network.prefix4;
   settings.gateway4 = network.gateway4;
@@ -34,11 +43,26 @@ setup::NetworkSettings network_settings(const cli::Config& config) {
   return settings;
 }
 
+// A path cannot be taken for a process id.
+std::string attach_target(const cli::Config& config) {
+  const bool plain =
+      config.target_kind == cli::TargetKind::path && config.target.find('/') == std::string::npos;
+  return (plain ? "./" : "") + config.target;
+}
+
 Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
                                    const Log& log) {
   const setup::NetworkSettings network = network_settings(config);
+  if (config.target_kind == cli::TargetKind::tap_descriptor) return setup::start_adopted(config.tap_fd);
+  if (config.target_kind == cli::TargetKind::bess) {
+    // Where the peer is has to be learnt from what it sends.
+    setup::TapDevice socket;
+    socket.name = "bess";
+    socket.mac = MacAddress{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+    return setup::Inside(std::move(socket));
+  }
   if (config.command == cli::Command::attach) {
-    return setup::start_attached(network, config.target, config.userns_path, log);
+    return setup::start_attached(network, attach_target(config), config.userns_path, log);
   }
   if (config.command == cli::Command::path) return setup::start_path(network, config.target, log);
   setup::GuestSettings guest;
@@ -56,18 +80,22 @@ Result<setup::Inside> start_inside(const cli::Config& config, const setup::Signa
   return setup::start_guest(guest, signals, log);
 }
 
-int run(const cli::Config& config, const setup::SignalState& signals) {
-  const Log log(config.log_level, setup::stderr_sink(config.log_format == cli::LogFormat::json));
+int run(cli::Config config, const setup::SignalState& signals) {
+  setup::MessageForm form;
+  form.json = config.log_format == cli::LogFormat::json;
+  if (config.slirp4netns) form.program = "slirp4netns", form.warning = "WARNING";
+  const Log log(config.log_level, setup::stderr_sink(form));
+  for (const std::string& warning : config.warnings) log.warning("{}", warning);
   for (const auto& [option, fd] :
        {std::pair("--ready-fd", config.ready_fd), std::pair("--exit-fd", config.exit_fd)}) {
     if (fd >= 0 && !setup::is_open(fd)) {
       log.error("{} '{}': is not an open descriptor; have the caller open it, as with {}>FILE in a shell",
                 option, fd, fd);
-      return cli::kExitUsage;
+      return config.slirp4netns ? cli::kExitFailure : cli::kExitUsage;
     }
   }
-  if (const auto checked = Program::check(config); !checked) {
-    log.error("{}", checked.error().message);
+  if (const auto prepared = Program::prepare(config); !prepared) {
+    log.error("{}", prepared.error().message);
     return cli::kExitFailure;
   }
   auto inside = start_inside(config, signals, log);
@@ -88,21 +116,52 @@ int run(const cli::Config& config, const setup::SignalState& signals) {
   return *status;
 }
 
+cli::Environment environment() {
+  const char* shell = std::getenv("SHELL");
+  return {std::getenv("CONFIGURE_NETWORK") != nullptr, shell != nullptr ? shell : ""};
+}
+
+int show(const cli::ShowText& show) {
+  return std::fputs(show.text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : cli::kExitFailure;
+}
+
+int wrong_usage(const Error& error) {
+  std::fputs(fmt::format("slirp-forwarder: {}\n", error.message).c_str(), stderr);
+  return cli::kExitUsage;
+}
+
+int wrong_slirp4netns_usage(const Error& error) {
+  std::fputs(fmt::format("slirp4netns: {}\n", error.message).c_str(), stderr);
+  std::fputs(cli::slirp4netns_usage().c_str(), stdout);
+  return cli::kExitFailure;
+}
+
+// ls, port, flows: about instances that run already.
+int run_control_words(const std::vector<std::string>& words) {
+  const auto options = cli::parse_control(words);
+  if (!options) return wrong_usage(options.error());
+  if (const auto* text = std::get_if<cli::ShowText>(&*options)) return show(*text);
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const cli::Outcome outcome =
+      cli::run_control(std::get<cli::ControlCommand>(*options),
+                       runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
+  const int shown = show({outcome.out});
+  std::fputs(outcome.errors.c_str(), stderr);
+  return outcome.status != 0 ? outcome.status : shown;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool slirp4netns = argc > 0 && sf::cli::is_slirp4netns(argv[0]);
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!slirp4netns && !words.empty() && sf::cli::is_control_word(words[0])) return run_control_words(words);
   const sf::setup::SignalState signals = sf::setup::take_signals();
-  const char* shell = std::getenv("SHELL");
-  const sf::cli::Environment environment{std::getenv("CONFIGURE_NETWORK") != nullptr,
-                                         shell != nullptr ? shell : ""};
-  auto options = sf::cli::parse_options({argv + 1, argv + argc}, environment);
+  auto options =
+      slirp4netns ? sf::cli::parse_slirp4netns(words) : sf::cli::parse_options(words, environment());
   if (!options) {
-    std::fputs(fmt::format("slirp-forwarder: {}\n", options.error().message).c_str(), stderr);
-    return sf::cli::kExitUsage;
+    return slirp4netns ? wrong_slirp4netns_usage(options.error()) : wrong_usage(options.error());
   }
-  if (const auto* show = std::get_if<sf::cli::ShowText>(&*options)) {
-    return std::fputs(show->text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0
-                                                                                   : sf::cli::kExitFailure;
-  }
-  return run(std::get<sf::cli::Config>(*options), signals);
+  if (const auto* text = std::get_if<sf::cli::ShowText>(&*options)) return show(*text);
+  return run(std::get<sf::cli::Config>(*std::move(options)), signals);
 }

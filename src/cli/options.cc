@@ -82,19 +82,39 @@ void add_network_options(CLI::App& app, Config& config) {
       "--no-dns", [&config] { config.dns = false; }, "No DNS forwarder");
 }
 
+void add_rules(const std::string& text, bool loopback, Config& config) {
+  auto rules = control::parse_publish(text);
+  if (!rules) throw CLI::ValidationError(rules.error().message);
+  for (engine::PublishRule& rule : *rules) {
+    rule.loopback = loopback;
+    config.publish.push_back(rule);
+  }
+}
+
 void add_way_in_options(CLI::App& app, Config& config) {
   app.add_option(
          "-p,--publish",
          [&config](const CLI::results_t& values) {
-           config.publish.clear();
            for (const std::string& text : values) {
-             const auto rules = control::parse_publish(text);
-             if (!rules) throw CLI::ValidationError(rules.error().message);
-             config.publish.insert(config.publish.end(), rules->begin(), rules->end());
+             if (text == "auto") {
+               config.publish_auto = true;
+             } else {
+               add_rules(text, false, config);
+             }
            }
            return true;
          },
-         "Port of the host's that leads inside; may be given again")
+         "Port of the host's that leads inside, or auto for all that listen inside; may be given again")
+      ->type_name("[PROTO/][ADDR:]PORT[:PORT]")
+      ->expected(1)
+      ->take_all();
+  app.add_option(
+         "--publish-loopback",
+         [&config](const CLI::results_t& values) {
+           for (const std::string& text : values) add_rules(text, true, config);
+           return true;
+         },
+         "The same, to what listens on 127.0.0.1 or ::1 inside")
       ->type_name("[PROTO/][ADDR:]PORT[:PORT]")
       ->expected(1)
       ->take_all();

@@ -17,11 +17,16 @@
 #include "control/server.hh"
 #include "engine/shard.hh"
 #include "host/linux_host.hh"
+#include "link/bess.hh"
 #include "link/pcap.hh"
 #include "link/tap.hh"
+#include "setup/sandbox.hh"
+#include "setup/seccomp.hh"
 
 namespace sf::cli {
 namespace {
+
+constexpr unsigned kSpareSockets = 16;
 
 Result<SipKey> random_key() {
   SipKey key;
@@ -69,8 +74,36 @@ void log_drops(const engine::ShardStats& stats, const Log& log) {
 
 }  // namespace
 
-Result<void> Program::check(const Config& config) {
+Result<void> Program::prepare(Config& config) {
+  const auto look_up = [](const std::string& interface, bool v4,
+                          std::optional<Address>& address) -> Result<void> {
+    if (interface.empty()) return {};
+    const auto found = host::address_of_interface(interface, v4);
+    if (!found) return tl::unexpected(found.error());
+    address = *found;
+    return {};
+  };
+  if (auto found = look_up(config.outbound_address4_of, true, config.outbound_address4); !found) return found;
+  if (auto found = look_up(config.outbound_address6_of, false, config.outbound_address6); !found)
+    return found;
   return host::check_options(host_options(config));
+}
+
+Result<Program::Device> Program::open_device() {
+  if (config_.target_kind == TargetKind::bess) {
+    auto bess = link::Bess::listen(config_.target);
+    if (!bess) return tl::unexpected(bess.error());
+    const int fd = (*bess)->fd();
+    return Device{*std::move(bess), fd};
+  }
+  setup::TapDevice& device = inside_.tap();
+  auto tap = std::make_unique<link::Tap>(std::move(device.queues.at(0)), device.vnet_header,
+                                         link::Features{.checksum = true,
+                                                        .tcp_gso = true,
+                                                        .big_tcp = link::kernel_has_big_tcp(),
+                                                        .udp_gso = device.udp_gso});
+  const int fd = tap->fd();
+  return Device{std::move(tap), fd};
 }
 
 Result<int> Program::run() {
@@ -81,14 +114,12 @@ Result<int> Program::run() {
   auto loop = host::EventLoop::create();
   if (!loop) return tl::unexpected(loop.error());
 
-  setup::TapDevice& device = inside_.tap();
-  link::Tap tap(
-      std::move(device.queues.at(0)), true,
-      {.checksum = true, .tcp_gso = true, .big_tcp = link::kernel_has_big_tcp(), .udp_gso = device.udp_gso});
-  link::Link* link = &tap;
+  const auto device = open_device();
+  if (!device) return tl::unexpected(device.error());
+  link::Link* link = device->link.get();
   std::unique_ptr<link::PcapTee> tee;
   if (!config_.pcap_file.empty()) {
-    auto opened = link::PcapTee::create(tap, config_.pcap_file, device.name, host::unix_time, log_);
+    auto opened = link::PcapTee::create(*link, config_.pcap_file, inside_.tap().name, host::unix_time, log_);
     if (!opened) return tl::unexpected(opened.error());
     tee = std::move(*opened);
     link = tee.get();
@@ -96,17 +127,30 @@ Result<int> Program::run() {
   }
 
   host::LinuxHost host(**loop, host_options(config_));
-  const engine::GuestEnd guest{
-      device.mac, config_.configure && config_.ipv6 ? std::optional(guest6(config_)) : std::nullopt};
+  const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
-  ShardInstance instance(shard, config_, std::to_string(::getpid()),
+  // A spare socket holds the namespace, which is to end before the program where it is not run's own.
+  host::LoopbackPorts loopback(
+      **loop,
+      [this](host::GuestSocketKind kind, unsigned count) {
+        inside_.ask_for_sockets({kind.stream, kind.v4, count});
+      },
+      config_.command == Command::run ? kSpareSockets : 0, {}, log_);
+  ShardInstance instance(shard, loopback, config_, std::to_string(::getpid()),
                          [&clock = **loop] { return clock.now(); });
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, **loop);
   if (!servers) return tl::unexpected(servers.error());
-  if (const auto watched = watch(**loop); !watched) return tl::unexpected(watched.error());
-  inside_.release();
-  const auto ended = (*loop)->run(shard, tap.fd());
+  AutoPorts auto_ports(instance, log_);
+  if (const auto watched = watch(**loop, loopback, auto_ports); !watched)
+    return tl::unexpected(watched.error());
+  if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
+  if (inside_.has_child()) {
+    inside_.release();
+  } else {
+    tell_ready();
+  }
+  const auto ended = (*loop)->run(shard, device->fd);
   log_drops(shard.stats(), log_);
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
@@ -156,12 +200,30 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   return servers;
 }
 
-Result<void> Program::watch(host::EventLoop& loop) {
+Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
   if (auto watched = loop.watch(signals_.fd(), [this, &loop] { on_signals(loop); }); !watched) return watched;
-  if (auto watched = loop.watch(inside_.event_fd(), [this, &loop] { on_inside(loop); }); !watched)
-    return watched;
+  if (inside_.has_child()) {
+    auto watched = loop.watch(
+        inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
+    if (!watched) return watched;
+  }
+  if (setup::TargetEnd* end = inside_.target_end()) {
+    auto watched = loop.watch(end->fd(), [end, &loop] {
+      if (end->has_ended()) loop.stop(0);
+    });
+    if (!watched) return watched;
+  }
   if (config_.exit_fd < 0) return {};
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
+}
+
+// All that the program has to open is open.
+Result<void> Program::confine() {
+  if (config_.sandbox) {
+    if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
+  }
+  if (!config_.seccomp) return {};
+  return setup::install_filter({.may_kill = config_.command == Command::run});
 }
 
 void Program::on_signals(host::EventLoop& loop) {
@@ -188,21 +250,27 @@ void Program::tell_ready() {
   ::close(config_.ready_fd);
 }
 
-void Program::on_inside(host::EventLoop& loop) {
-  const setup::InsideEvent event = inside_.on_event();
+void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
+  setup::InsideEvent event = inside_.on_event();
   switch (event.kind) {
     case setup::InsideEvent::Kind::none:
       break;
     case setup::InsideEvent::Kind::ready:
       tell_ready();
+      if (config_.publish_auto) inside_.watch_listeners();
+      break;
+    case setup::InsideEvent::Kind::sockets:
+      loopback.on_sockets({event.request.stream, event.request.v4}, std::move(event.sockets));
+      break;
+    case setup::InsideEvent::Kind::listeners:
+      auto_ports.on_listeners(event.listeners);
+      break;
+    case setup::InsideEvent::Kind::failed:
+      log_.warning("{}", event.text);
       break;
     case setup::InsideEvent::Kind::ended:
       loop.unwatch(inside_.event_fd());
-      if (config_.command == Command::run) {
-        loop.stop(event.status);
-      } else if (event.status != 0) {
-        loop.stop(event.status);
-      }
+      if (config_.command == Command::run || event.status != 0) loop.stop(event.status);
       break;
   }
 }

@@ -7,10 +7,13 @@
 
 #include "base/log.hh"
 #include "base/result.hh"
+#include "cli/auto_ports.hh"
 #include "cli/config.hh"
 #include "control/instance.hh"
 #include "control/server.hh"
 #include "host/event_loop.hh"
+#include "host/loopback_ports.hh"
+#include "link/link.hh"
 #include "setup/setup.hh"
 
 namespace sf::cli {
@@ -21,8 +24,8 @@ class Program {
   Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals)
       : config_(config), log_(log), inside_(inside), signals_(signals) {}
 
-  // What can be known to be wrong before anything is made.
-  [[nodiscard]] static Result<void> check(const Config& config);
+  // What can be known to be wrong before anything is made. Fills in the addresses of outbound interfaces.
+  [[nodiscard]] static Result<void> prepare(Config& config);
   // Moves packets until the end. Returns the exit status.
   [[nodiscard]] Result<int> run();
 
@@ -31,9 +34,17 @@ class Program {
 
   [[nodiscard]] Result<void> publish(control::Instance& instance);
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
-  [[nodiscard]] Result<void> watch(host::EventLoop& loop);
+  // The guest's side: `fd` is for the event loop.
+  struct Device {
+    std::unique_ptr<link::Link> link;
+    int fd = -1;
+  };
+  [[nodiscard]] Result<Device> open_device();
+  [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
+                                   AutoPorts& auto_ports);
+  [[nodiscard]] Result<void> confine();
   void on_signals(host::EventLoop& loop);
-  void on_inside(host::EventLoop& loop);
+  void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
   void tell_ready();
 
   const Config& config_;

@@ -16,7 +16,7 @@ struct InstanceInfo {
   std::string name;    // in the list of instances: the pid
   std::string target;  // what is served: a command line, a pid, a path
   std::string version;
-  std::chrono::seconds uptime{};
+  std::chrono::microseconds uptime{};
   Address guest4;
   Prefix prefix4;
   std::optional<Address> guest6;

@@ -10,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "control/bounded_json.hh"
 #include "control/publish_syntax.hh"
 
 namespace sf::control {
@@ -37,19 +38,6 @@ std::string error_with_reason(std::string_view description, const std::string& r
   reply["error"]["desc"] = fmt::format("bad request: {}", description);
   reply["error"]["reason"] = reason;
   return to_text(reply);
-}
-
-// Deeper than any request, and shallow enough for code that walks values recursively.
-constexpr int kMaxDepth = 32;
-
-Json parse(std::string_view text) {
-  bool too_deep = false;
-  const auto watch_depth = [&too_deep](int depth, Json::parse_event_t, Json&) {
-    too_deep = too_deep || depth > kMaxDepth;
-    return !too_deep;
-  };
-  Json json = Json::parse(text.begin(), text.end(), watch_depth, false);
-  return too_deep ? Json(Json::value_t::discarded) : json;
 }
 
 // Null where there is none.
@@ -143,6 +131,7 @@ std::string list_hostfwd(const Json&, Instance& instance) {
   Json entries = Json::array();
   for (const PublishedPort& port : instance.published()) {
     const PublishRule& rule = port.rule;
+    if (rule.loopback) continue;  // slirp4netns has no such ports
     const Address host = rule.host_address.value_or(Address::v4(0));
     const Address own = host.is_v6() && info.guest6 ? *info.guest6 : info.guest4;
     entries.push_back({{"id", port.id},
@@ -168,13 +157,18 @@ Json describe(const PublishedPort& port) {
           {"host_port", port.rule.host_port},
           {"guest_addr", text_of(port.rule.guest_address)},
           {"guest_port", port.rule.guest_port},
+          {"loopback", port.rule.loopback},
           {"accepted", port.accepted}};
 }
 
-std::string ports_reply(const std::vector<PublishedPort>& ports) {
+Json describe_all(const std::vector<PublishedPort>& ports) {
   Json list = Json::array();
   for (const PublishedPort& port : ports) list.push_back(describe(port));
-  return returned({{"ports", std::move(list)}});
+  return list;
+}
+
+std::string ports_reply(const std::vector<PublishedPort>& ports) {
+  return returned({{"ports", describe_all(ports)}});
 }
 
 // All of a range or nothing.
@@ -183,8 +177,11 @@ std::string publish(const Json& arguments, Instance& instance) {
   if (!text.is_string()) return error_reply("publish: bad arguments.port");
   const auto rules = parse_publish(text.get_ref<const std::string&>());
   if (!rules) return error_with_reason("publish: bad arguments.port", rules.error().message);
+  const Json& loopback = member(arguments, "loopback");
+  if (!loopback.is_null() && !loopback.is_boolean()) return error_reply("publish: bad arguments.loopback");
   std::vector<PublishedPort> done;
-  for (const PublishRule& rule : *rules) {
+  for (PublishRule rule : *rules) {
+    rule.loopback = loopback == true;
     auto published = instance.publish(rule);
     if (!published) {
       for (const PublishedPort& port : done) static_cast<void>(instance.unpublish(port.id));
@@ -209,7 +206,8 @@ Result<std::vector<PublishedPort>> named_ports(const Json& arguments, const Inst
   if (!rules) return tl::unexpected(rules.error());
   for (PublishRule rule : *rules) {
     const auto found = std::ranges::find_if(published, [&](const PublishedPort& port) {
-      rule.guest_address = port.rule.guest_address;  // the text has none to compare
+      rule.guest_address = port.rule.guest_address;  // the text has neither to compare
+      rule.loopback = port.rule.loopback;
       return port.rule == rule;
     });
     if (found == published.end()) {
@@ -281,7 +279,8 @@ std::string list_flows(const Json& arguments, Instance& instance) {
   std::ranges::partial_sort(flows, flows.begin() + static_cast<std::ptrdiff_t>(count), std::ranges::greater{},
                             [](const FlowInfo& flow) { return flow.bytes_from_guest + flow.bytes_to_guest; });
   flows.resize(count);
-  std::string out = fmt::format(R"({{"return":{{"total":{},"flows":[)", total);
+  std::string out = fmt::format(R"({{"return":{{"uptime_us":{},"total":{},"flows":[)",
+                                instance.info().uptime.count(), total);
   out.reserve(out.size() + count * 256);
   for (const FlowInfo& flow : flows) {
     if (out.back() != '[') out += ',';
@@ -291,14 +290,14 @@ std::string list_flows(const Json& arguments, Instance& instance) {
   return out;
 }
 
+Json describe(const engine::Totals& totals) {
+  return {{"tcp_opened", totals.tcp_opened},         {"bytes_from_guest", totals.bytes_from_guest},
+          {"bytes_to_guest", totals.bytes_to_guest}, {"frames_from_guest", totals.frames_from_guest},
+          {"frames_dropped", totals.frames_dropped}, {"flows", totals.flows}};
+}
+
 std::string statistics(const Json&, Instance& instance) {
-  const engine::Totals totals = instance.totals();
-  return returned({{"tcp_opened", totals.tcp_opened},
-                   {"bytes_from_guest", totals.bytes_from_guest},
-                   {"bytes_to_guest", totals.bytes_to_guest},
-                   {"frames_from_guest", totals.frames_from_guest},
-                   {"frames_dropped", totals.frames_dropped},
-                   {"flows", totals.flows}});
+  return returned(describe(instance.totals()));
 }
 
 std::string info(const Json&, Instance& instance) {
@@ -306,11 +305,13 @@ std::string info(const Json&, Instance& instance) {
   Json json{{"name", info.name},
             {"target", info.target},
             {"version", info.version},
-            {"uptime_s", info.uptime.count()},
+            {"uptime_s", std::chrono::floor<std::chrono::seconds>(info.uptime).count()},
             {"guest4", info.guest4.to_string()},
             {"prefix4", info.prefix4.to_string()},
             {"guest6", nullptr},
-            {"mtu", info.mtu}};
+            {"mtu", info.mtu},
+            {"ports", describe_all(instance.published())},
+            {"statistics", describe(instance.totals())}};
   if (info.guest6) json["guest6"] = info.guest6->to_string();
   return returned(std::move(json));
 }
@@ -335,7 +336,7 @@ constexpr std::array<std::pair<std::string_view, Handler>, 10> kHandlers{{
 
 std::string dispatch(std::string_view request, Instance& instance) {
   if (request.size() > kMaxRequest) return error_reply("too large message");
-  const Json json = parse(request);
+  const Json json = parse_bounded(request);
   if (json.is_discarded()) return error_reply("cannot parse JSON");
   if (!json.is_object()) return error_reply("json_object() failed");
   const Json& execute = member(json, "execute");

@@ -22,7 +22,7 @@ constexpr std::uint16_t kDnsPort = 53;
 void Shard::on_frame(const link::Frame& frame, Time now) {
   const auto ethernet = wire::EthernetHeader::parse(frame.bytes);
   if (!ethernet) return drop(DropReason::truncated);
-  if (ethernet->destination != config_.network.gateway_mac && !ethernet->destination.is_multicast()) {
+  if (!config_.network.is_our_mac(ethernet->destination) && !ethernet->destination.is_multicast()) {
     return drop(DropReason::not_for_us);
   }
   if (ethernet->source.is_multicast()) return drop(DropReason::bad_address);

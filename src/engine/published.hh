@@ -20,6 +20,9 @@ struct PublishRule {
   std::uint16_t host_port = 0;           // 0: the host chooses
   std::optional<Address> guest_address;  // absent: the guest's own, of the client's IP version
   std::uint16_t guest_port = 0;
+  // Through a socket inside instead of the TAP, to the guest's own 127.0.0.1 or ::1 where no address is given
+  // (host/loopback.hh). Such a rule is not PublishedPorts's.
+  bool loopback = false;
   bool operator==(const PublishRule&) const = default;
 };
 
@@ -43,7 +46,7 @@ struct FlowInfo {
   Protocol protocol = Protocol::tcp;
   bool inbound = false;  // through a published port
   Endpoint guest{};
-  Endpoint remote{};         // as the guest sees it; unspecified for UDP and ICMP flows that lead anywhere
+  Endpoint remote{};       // as the guest sees it; unspecified for UDP and ICMP flows that lead anywhere
   const char* state = "";  // RFC 9293's name; "" where there is none
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;

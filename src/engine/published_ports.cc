@@ -1,5 +1,7 @@
 #include "engine/published_ports.hh"
 
+#include <utility>
+
 #include "wire/ip.hh"
 
 namespace sf::engine {
@@ -9,6 +11,8 @@ using host::HostError;
 
 // How many other ports are tried for a client that looks like another one.
 constexpr int kPortTries = 64;
+// How many ports the host may choose until one is free for both IP versions.
+constexpr int kChosenPortTries = 16;
 
 constexpr Address any_address(bool v4) {
   return v4 ? Address::v4(0) : Address();
@@ -32,28 +36,40 @@ tl::expected<host::SocketId, PublishError> PublishedPorts::open(const PublishRul
   return *socket;
 }
 
-tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule) {
-  Port port;
-  port.info.id = next_id_;
-  port.info.rule = rule;
+tl::expected<void, PublishError> PublishedPorts::open_sockets(Port& port) {
+  const PublishRule& rule = port.info.rule;
   for (const bool v4 : {true, false}) {
     const bool wanted = rule.host_address ? rule.host_address->is_v4() == v4 : v4 || network_.ipv6;
     if (!wanted) continue;
-    const Endpoint at{rule.host_address.value_or(any_address(v4)), port.info.rule.host_port};
-    const auto token = make_token(TokenKind::published, Handle{next_id_, v4 ? 0U : 1U});
+    const Endpoint at{rule.host_address.value_or(any_address(v4)), rule.host_port};
+    const auto token = make_token(TokenKind::published, Handle{port.info.id, v4 ? 0U : 1U});
     const auto socket = open(rule, at, token);
     if (!socket) {
       // A host without IPv6 publishes what it has.
-      const bool optional = !v4 && !rule.host_address && socket.error().error == HostError::net_unreachable;
-      if (optional || (!v4 && !rule.host_address && socket.error().error == HostError::no_such_address))
-        continue;
-      for (const host::SocketId open_one : port.sockets) {
-        if (open_one != host::kNoSocket) host_.close(open_one);
+      const HostError error = socket.error().error;
+      const bool lacks_ipv6 = error == HostError::net_unreachable || error == HostError::no_such_address;
+      if (!v4 && !rule.host_address && lacks_ipv6) continue;
+      for (host::SocketId& open_one : port.sockets) {
+        if (open_one != host::kNoSocket) host_.close(std::exchange(open_one, host::kNoSocket));
       }
       return tl::unexpected(socket.error());
     }
     port.sockets[v4 ? 0 : 1] = *socket;
-    if (port.info.rule.host_port == 0) port.info.rule.host_port = host_.local_endpoint(*socket).port;
+    if (rule.host_port == 0) port.info.rule.host_port = host_.local_endpoint(*socket).port;
+  }
+  return {};
+}
+
+tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule) {
+  Port port;
+  port.info.id = next_id_;
+  for (int tries = 1;; ++tries) {
+    port.info.rule = rule;
+    const auto opened = open_sockets(port);
+    if (opened) break;
+    // A port that the host has chosen for IPv4 may be taken for IPv6: another one may be free for both.
+    const bool again = rule.host_port == 0 && opened.error().error == HostError::in_use;
+    if (!again || tries == kChosenPortTries) return tl::unexpected(opened.error());
   }
   const PublishedPort info = port.info;
   ports_.emplace(next_id_++, port);
@@ -146,7 +162,7 @@ bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time no
     }
     const auto guest = guest_end(port.info.rule, accepted->peer.address.is_v4());
     const auto remote =
-        guest ? seen(accepted->peer, *guest, [this](const FlowKey& key) { return tcp_.has(key); })
+        guest ? seen(accepted->peer, *guest, [this](const FlowKey& key) { return tcp_.taken(key); })
               : std::nullopt;
     if (!remote) {
       host_.abort(accepted->socket);
@@ -174,6 +190,7 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::Rece
   Client* client = client_of(port, socket, datagram.from, now);
   if (client == nullptr) return;
   client->flow.last_active = now;
+  client->local = datagram.to;
   wire::IpHeader header;
   header.source = client->key.remote.address;
   header.destination = client->key.guest.address;
@@ -200,12 +217,6 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   const auto remote = seen(from, *guest, taken);
   if (known != nullptr || !remote) return known;
   const FlowKey key{*guest, *remote};
-  if (Client* same = clients_.get(clients_.find(key)); same != nullptr) {
-    // By another published port that leads to the same one of the guest's: answers take the way it came last.
-    same->flow.socket = socket;
-    same->port = port.info.id;
-    return same;
-  }
   if (clients_.size() >= limits_.udp_clients) return nullptr;
   const Handle handle = clients_.insert(key);
   Client& client = clients_.existing(handle);
@@ -228,7 +239,7 @@ void PublishedPorts::from_guest(const FlowKey& key, const MacAddress& from, cons
   client->flow.guest_mac = from;
   wire::UdpDatagram to_client = datagram;
   to_client.destination_port = client->real.port;
-  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now);
+  udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now, client->local);
 }
 
 void PublishedPorts::on_client_timer(Handle handle, Time now) {
@@ -271,11 +282,12 @@ std::optional<Endpoint> PublishedPorts::seen(const Endpoint& client, const Endpo
   const bool v4 = address.is_v4();
   const bool hidden = address.is_loopback() || address.is_link_local() || address.is_unspecified() ||
                       (v4 ? network_.prefix4 : network_.prefix6).contains(address);
-  if (!hidden) return client;
-  Endpoint gateway{network_.gateway(v4), client.port};
+  // A client that is not hidden may meet itself: it has come through another published port to the same one
+  // of the guest's, or uses its port again before the guest has seen its last connection end.
+  Endpoint shown{hidden ? network_.gateway(v4) : address, client.port};
   for (int i = 0; i < kPortTries; ++i) {
-    if (!taken(FlowKey{guest, gateway})) return gateway;
-    gateway.port = static_cast<std::uint16_t>(1024 + (gateway.port * 31U + 7919U) % 64512U);
+    if (!taken(FlowKey{guest, shown})) return shown;
+    shown.port = static_cast<std::uint16_t>(1024 + (shown.port * 31U + 7919U) % 64512U);
   }
   return std::nullopt;
 }

@@ -101,14 +101,17 @@ class PublishedPorts {
   };
   struct Client {
     FlowKey key;
-    udp::Flow flow;  // with the port's socket
-    Endpoint real;   // as the host sees it
+    udp::Flow flow;                // with the port's socket
+    Endpoint real;                 // as the host sees it
+    std::optional<Address> local;  // of the host's, to which it last sent: answers come from there
     PublishId port = 0;
     Timer timer;
   };
 
   [[nodiscard]] tl::expected<host::SocketId, PublishError> open(const PublishRule& rule, const Endpoint& at,
                                                                 host::Token token);
+  // Those of its rule; fills in the port that the host chooses. None is left open after an error.
+  [[nodiscard]] tl::expected<void, PublishError> open_sockets(Port& port);
   // True: more clients wait.
   [[nodiscard]] bool accept_clients(Port& port, host::SocketId listener, Time now);
   // True: more datagrams wait.

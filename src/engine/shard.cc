@@ -15,7 +15,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       log_(log),
       frame_(new std::array<std::uint8_t,
                             link::kMaxFrame>),  // left uninitialised: costs the pages that frames need
-      to_guest_(link, config.network.gateway_mac, config.network.mtu),
+      to_guest_(link, config.network.gateway_mac, config.network.mtu, config.network.gateway_mac6),
       pool_(config.limits.pieces),
       errors_(config.limits.errors_per_second, config.limits.error_burst),
       tcp_translator_(host, to_guest_, config_.network, pool_, config.key, log_),

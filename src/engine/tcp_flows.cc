@@ -49,17 +49,23 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
   return true;
 }
 
+bool TcpFlows::replaceable(const Entry& entry) {
+  return entry.flow.held == 0 && entry.flow.connection.phase() == Connection::Phase::time_wait;
+}
+
+bool TcpFlows::taken(const FlowKey& key) {
+  const Entry* entry = table_.get(table_.find(key));
+  return entry != nullptr && !replaceable(*entry);
+}
+
 bool TcpFlows::dial(const FlowKey& key, const MacAddress& to, host::SocketId client, host::Host& host,
                     Time now) {
-  if (Entry* old = table_.get(table_.find(key)); old != nullptr && old->flow.held == 0) {
-    const Connection::Phase phase = old->flow.connection.phase();
-    // The client's kernel has found its port free again; ours only waits for stray segments of the guest's.
-    if (phase == Connection::Phase::time_wait) {
-      translator_.forget(old->flow);
-      destroy(*old);
-    }
+  // The client's kernel has found its port free again.
+  if (Entry* old = table_.get(table_.find(key)); old != nullptr && replaceable(*old)) {
+    translator_.forget(old->flow);
+    destroy(*old);
   }
-  if (table_.size() >= limit_ || has(key)) {
+  if (table_.size() >= limit_ || taken(key)) {
     host.abort(client);
     return false;
   }

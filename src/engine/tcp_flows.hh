@@ -41,8 +41,8 @@ class TcpFlows {
   // already; the client's socket was reset.
   [[nodiscard]] bool dial(const FlowKey& key, const MacAddress& to, host::SocketId client, host::Host& host,
                           Time now);
-  // Some flow has this key.
-  [[nodiscard]] bool has(const FlowKey& key) const { return table_.find(key) != kNoHandle; }
+  // Some flow has this key, and dial() could not take its place.
+  [[nodiscard]] bool taken(const FlowKey& key);
   // Of flows that dial(), how many the guest has not answered yet.
   [[nodiscard]] std::size_t dialling() const { return dialling_; }
   template <typename Visitor>
@@ -72,6 +72,8 @@ class TcpFlows {
     bool dialling = false;
   };
 
+  // It only waits for stray segments of the guest's.
+  [[nodiscard]] static bool replaceable(const Entry& entry);
   void touch(Handle handle, Entry& entry);
   // Brings the books up to date after anything has happened to the flow; destroys it when it is finished.
   void settle(Handle handle, Entry& entry, Time now);

@@ -73,6 +73,7 @@ Result<EventLoop::Ended> EventLoop::run(Reactor& reactor, int link_fd) {
       return fail("the event loop failed: epoll_wait: {}", std::strerror(error));
     for (int i = 0; i < count; ++i) dispatch(reactor, events[static_cast<std::size_t>(i)]);
     deadline = reactor.end_turn(now_);
+    if (side_ != nullptr) deadline = std::min(deadline, side_->end_turn(now_));
     for (const Callback& hook : turn_end_hooks_) hook();
     const bool alive = reactor.alive();
     if (stopped_ || !alive) {
@@ -126,7 +127,8 @@ int EventLoop::wait(Time deadline, struct epoll_event* events, int capacity) {
 void EventLoop::dispatch(Reactor& reactor, const struct epoll_event& event) {
   const Token token = event.data.u64;
   if ((token & kLoopToken) == 0) {
-    reactor.on_socket_event(token, readiness_from(event.events), now_);
+    Reactor* const owner = (token & kSideToken) != 0 ? side_ : &reactor;
+    if (owner != nullptr) owner->on_socket_event(token, readiness_from(event.events), now_);
   } else if (token == kLinkToken) {
     // EPOLLERR and EPOLLHUP too: receiving is what finds out that the device is gone.
     reactor.on_link_readable(now_);

@@ -8,8 +8,9 @@
 //      ^                                                   │
 //      └── timeout = deadline - now <── reactor.end_turn(now), then the turn-end hooks
 //
-// Epoll's 64 bits of user data tell events apart. A Token goes in as it is, so a reactor must leave its
-// highest bit, kLoopToken, clear: those with that bit are the loop's own (the link, and watched descriptors).
+// Epoll's 64 bits of user data tell events apart. A Token goes in as it is, so a reactor must leave its two
+// highest bits clear: those with kLoopToken are the loop's own (the link, and watched descriptors), those
+// with kSideToken belong to a second reactor that has no link (loopback_ports.hh).
 #pragma once
 
 #include <chrono>
@@ -30,6 +31,7 @@ namespace sf::host {
 class EventLoop {
  public:
   static constexpr Token kLoopToken = Token{1} << 63;
+  static constexpr Token kSideToken = Token{1} << 62;
 
   using Callback = std::function<void()>;
 
@@ -48,6 +50,10 @@ class EventLoop {
   [[nodiscard]] Result<Ended> run(Reactor& reactor, int link_fd);
   // Makes run() return after this turn; before run(), after a first turn without events.
   void stop(int exit_code);
+
+  // Serves `side` in the same turns: events with kSideToken are its own, and its end_turn() comes after the
+  // reactor's. Null ends that.
+  void set_side(Reactor* side) { side_ = side; }
 
   // Calls `callback` in every turn in which `fd` is readable or hung up (level-triggered), until unwatch().
   // The descriptor is not owned and must not be closed while it is watched. Both may be called from a
@@ -77,6 +83,7 @@ class EventLoop {
 
   UniqueFd epoll_;
   Time now_;
+  Reactor* side_ = nullptr;
   bool stopped_ = false;
   int exit_code_ = 0;
   bool has_pwait2_ = true;

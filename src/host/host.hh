@@ -79,8 +79,9 @@ struct Accepted {
 struct DatagramOptions {
   std::uint8_t ttl = 64;  // or hop limit
   std::uint8_t traffic_class = 0;
-  bool dont_fragment = false;      // the path's MTU is reported rather than the datagram fragmented
-  std::uint16_t segment_size = 0;  // not 0: the payload is many datagrams of that size (UDP_SEGMENT)
+  bool dont_fragment = false;       // the path's MTU is reported rather than the datagram fragmented
+  std::uint16_t segment_size = 0;   // not 0: the payload is many datagrams of that size (UDP_SEGMENT)
+  std::optional<Address> source{};  // one of the host's own; absent: the socket's, or as the routes say
 };
 
 struct ReceivedDatagram {
@@ -90,6 +91,7 @@ struct ReceivedDatagram {
   std::uint8_t ttl = 64;           // as it arrived, where the host tells; 64 otherwise
   std::uint8_t traffic_class = 0;
   bool truncated = false;
+  std::optional<Address> to{};  // of bind_datagram()'s sockets: the address of this host's that it came to
 };
 
 // An ICMP error about something that a datagram socket had sent, from its error queue.

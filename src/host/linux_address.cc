@@ -24,16 +24,24 @@ Endpoint endpoint_from(const void* address, std::size_t size) {
   if (family == AF_INET && size >= sizeof(sockaddr_in)) {
     sockaddr_in in;
     std::memcpy(&in, address, sizeof(in));
-    return {Address::v4(ntohl(in.sin_addr.s_addr)), ntohs(in.sin_port)};
+    return {address_from(in.sin_addr), ntohs(in.sin_port)};
   }
   if (family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
     sockaddr_in6 in;
     std::memcpy(&in, address, sizeof(in));
-    std::array<std::uint8_t, Address::kSize> bytes;
-    std::memcpy(bytes.data(), &in.sin6_addr, bytes.size());
-    return {Address::v6(bytes), ntohs(in.sin6_port)};
+    return {address_from(in.sin6_addr), ntohs(in.sin6_port)};
   }
   return {};
+}
+
+Address address_from(const in_addr& address) {
+  return Address::v4(ntohl(address.s_addr));
+}
+
+Address address_from(const in6_addr& address) {
+  std::array<std::uint8_t, Address::kSize> bytes;
+  std::memcpy(bytes.data(), &address, bytes.size());
+  return Address::v6(bytes);
 }
 
 in_addr to_in_addr(const Address& address) {

@@ -29,6 +29,8 @@ class SocketAddress {
 // An unspecified endpoint for a family that is neither. `address` may be of any alignment.
 [[nodiscard]] Endpoint endpoint_from(const void* address, std::size_t size);
 
+[[nodiscard]] Address address_from(const in_addr& address);
+[[nodiscard]] Address address_from(const in6_addr& address);
 [[nodiscard]] in_addr to_in_addr(const Address& address);
 [[nodiscard]] in6_addr to_in6_addr(const Address& address);
 

@@ -2,6 +2,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -44,6 +45,14 @@ void set_datagram_options(int fd, bool ping, bool v4) {
     set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
   }
   if (!ping) set_option(fd, SOL_UDP, UDP_GRO, 1);
+}
+
+void tell_destination(int fd, bool v4) {
+  if (v4) {
+    set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
+  } else {
+    set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+  }
 }
 
 namespace {
@@ -99,6 +108,14 @@ void add_controls(Controls& controls, bool v4, const DatagramOptions& options, s
   if (segment_size != 0) controls.add(SOL_UDP, UDP_SEGMENT, segment_size);
 }
 
+// if_nametoindex(3) opens a Unix socket for this, which the system call filter forbids. 0: there is none.
+unsigned interface_index(int fd, const std::string& name) {
+  ifreq request{};
+  if (name.size() >= sizeof(request.ifr_name)) return 0;
+  std::memcpy(request.ifr_name, name.data(), name.size());
+  return ::ioctl(fd, SIOCGIFINDEX, &request) == 0 ? static_cast<unsigned>(request.ifr_ifindex) : 0;
+}
+
 }  // namespace
 
 tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bool v4, Token token) {
@@ -118,7 +135,7 @@ tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bo
   }
   // The interface is named with each datagram rather than bound to, so that those to the loopback still pass.
   const std::string& name = options_.outbound_interface;
-  const unsigned index = name.empty() ? 0 : ::if_nametoindex(name.c_str());
+  const unsigned index = name.empty() ? 0 : interface_index(fd.get(), name);
   if (!name.empty() && index == 0) return tl::unexpected(HostError::net_unreachable);
   auto socket = adopt(std::move(fd), ping ? Kind::ping : Kind::udp, v4, token);
   if (socket) find(*socket)->interface_index = index;
@@ -148,7 +165,9 @@ int LinuxHost::send_one(const Slot& slot, const Endpoint& to, Bytes payload, con
   message.msg_iovlen = 1;
   Controls controls;
   add_controls(controls, slot.v4, options, segment_size);
-  if (slot.interface_index != 0 && !to.address.is_loopback()) {
+  if (options.source) {
+    add_interface(controls, slot.v4, 0, options.source);
+  } else if (slot.interface_index != 0 && !to.address.is_loopback()) {
     add_interface(controls, slot.v4, slot.interface_index, outbound(slot.v4));
   }
   controls.attach_to(message);

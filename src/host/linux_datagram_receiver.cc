@@ -43,10 +43,15 @@ void read_controls(msghdr& message, ReceivedDatagram& out) {
       out.ttl = static_cast<std::uint8_t>(read_control<int>(c));
     } else if (level == IPPROTO_IPV6 && type == IPV6_TCLASS) {
       out.traffic_class = static_cast<std::uint8_t>(read_control<int>(c));
+    } else if (level == IPPROTO_IP && type == IP_PKTINFO && holds(c, sizeof(in_pktinfo))) {
+      out.to = address_from(read_control<in_pktinfo>(c).ipi_spec_dst);
+    } else if (level == IPPROTO_IPV6 && type == IPV6_PKTINFO && holds(c, sizeof(in6_pktinfo))) {
+      out.to = address_from(read_control<in6_pktinfo>(c).ipi6_addr);
     } else if (level == SOL_UDP && type == UDP_GRO) {
       out.segment_size = static_cast<std::uint16_t>(read_control<int>(c));
     }
   }
+  if (out.to && out.to->is_multicast()) out.to.reset();  // nothing can be sent from there
 }
 
 // What the host itself says about a datagram that it could not send.

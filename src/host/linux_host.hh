@@ -29,6 +29,10 @@ struct HostOptions {
   std::string resolv_conf_path = "/etc/resolv.conf";
 };
 
+// The address of `interface` that is good for a source: the first one that is not link-local. The Error is
+// the line for the user.
+[[nodiscard]] Result<Address> address_of_interface(const std::string& interface, bool v4);
+
 // That the outbound addresses are this host's and the interface is there; the Error is the line for the user.
 [[nodiscard]] Result<void> check_options(const HostOptions& options);
 

@@ -9,7 +9,10 @@ Route Network::route(const Address& destination) const {
     if (host_loopback) return {Route::Kind::host, v4 ? kLoopback4 : kLoopback6};
     return {Route::Kind::gateway, {}};
   }
-  if (destination == (v4 ? dns4 : dns6)) return {dns ? Route::Kind::dns : Route::Kind::unreachable, {}};
+  if (destination == (v4 ? dns4 : dns6)) {
+    if (dns) return {Route::Kind::dns, {}};
+    return {silent_without_dns ? Route::Kind::ignored : Route::Kind::unreachable, {}};
+  }
   if (destination == kRouterLinkLocal) return {Route::Kind::gateway, {}};
   // connect() to an unspecified address reaches the host's loopback, and so it must never pass.
   if (destination.is_loopback() || destination.is_unspecified() || destination.is_link_local() ||

@@ -29,6 +29,7 @@ struct Route {
 
 struct Network {
   MacAddress gateway_mac;
+  std::optional<MacAddress> gateway_mac6;  // for IPv6, where that is to be another one
   std::uint32_t mtu = 1500;
 
   Prefix prefix4;
@@ -43,8 +44,9 @@ struct Network {
   Address gateway6;
   Address dns6;
 
-  bool host_loopback = false;  // the gateway address leads to the host's 127.0.0.1 and ::1
-  bool dns = true;             // the DNS forwarder is on
+  bool host_loopback = false;       // the gateway address leads to the host's 127.0.0.1 and ::1
+  bool dns = true;                  // the DNS forwarder is on
+  bool silent_without_dns = false;  // where it is off, its address answers nothing at all, instead of errors
 
   [[nodiscard]] Route route(const Address& destination) const;
   // The address that the guest sees for a packet or client from `host_source`: the host's loopback is the
@@ -53,6 +55,10 @@ struct Network {
   // The guest may use `source`: of the IPv4 prefix and not one of ours, an IPv6 one of the prefix, or a
   // link-local one.
   [[nodiscard]] bool is_guest_source(const Address& source) const;
+  [[nodiscard]] MacAddress mac(bool v4) const {
+    return v4 ? gateway_mac : gateway_mac6.value_or(gateway_mac);
+  }
+  [[nodiscard]] bool is_our_mac(const MacAddress& m) const { return m == gateway_mac || m == mac(false); }
   [[nodiscard]] const Address& gateway(bool v4) const { return v4 ? gateway4 : gateway6; }
   [[nodiscard]] bool is_ours(const Address& a) const {
     return a == gateway4 || a == dns4 || (ipv6 && (a == gateway6 || a == dns6 || a == kRouterLinkLocal));

@@ -337,7 +337,8 @@ Status ToGuest::count_dropped() {
 }
 
 void ToGuest::emit_ethernet(Writer& out, const MacAddress& to, EtherType type) const {
-  wire::EthernetHeader{to, gateway_mac_, static_cast<std::uint16_t>(type)}.emit(out);
+  const MacAddress& from = type == EtherType::ipv6 ? gateway_mac6_ : gateway_mac_;
+  wire::EthernetHeader{to, from, static_cast<std::uint16_t>(type)}.emit(out);
 }
 
 IpHeader ToGuest::identified(const IpHeader& ip) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/address.hh"
@@ -24,8 +25,14 @@ struct ToGuestCounters {
 
 class ToGuest {
  public:
-  ToGuest(Link& link, MacAddress gateway_mac, std::uint32_t mtu)
-      : link_(link), features_(link.features()), gateway_mac_(gateway_mac), mtu_(mtu) {}
+  // `gateway_mac6` is the source of IPv6, where that is another one.
+  ToGuest(Link& link, MacAddress gateway_mac, std::uint32_t mtu,
+          std::optional<MacAddress> gateway_mac6 = std::nullopt)
+      : link_(link),
+        features_(link.features()),
+        gateway_mac_(gateway_mac),
+        gateway_mac6_(gateway_mac6.value_or(gateway_mac)),
+        mtu_(mtu) {}
 
   // One TCP segment; or, where the payload is larger than gso_size, a super-frame of `gso_size`-byte
   // segments, and as many as it takes of what the link has. Ports, sequence and so on are `header`'s; its
@@ -84,6 +91,7 @@ class ToGuest {
   Link& link_;
   Features features_;
   MacAddress gateway_mac_;
+  MacAddress gateway_mac6_;
   std::uint32_t mtu_;
   std::uint32_t next_id_ = 1;  // IPv4 and fragment identification
   ToGuestCounters counters_;

@@ -29,7 +29,7 @@ NdpReply advertise(const link::Network& network, std::span<const std::string> se
   // The same name servers are to be had by stateless DHCPv6, for clients without RFC 8106.
   advertisement.other_config = network.dns;
   advertisement.router_lifetime = kRouterLifetime;
-  advertisement.source_link = network.gateway_mac;
+  advertisement.source_link = network.mac(false);
   advertisement.mtu = network.mtu;
   advertisement.prefixes.push_back({network.prefix6, true, true, kPrefixValid, kPrefixPreferred});
   if (network.dns) {
@@ -76,7 +76,7 @@ Answer answer_neighbor_solicitation(const wire::IpPacket& packet, const MacAddre
   // For others we are a proxy, and whoever really has the address comes first (RFC 4861 section 7.2.8).
   advertisement.override_cache = ours;
   advertisement.target = target;
-  advertisement.target_link = network.gateway_mac;
+  advertisement.target_link = network.mac(false);
   const Address destination = probe ? wire::kAllNodes : packet.source;
   advertisement.emit(out, target, destination);
   return NdpReply{probe ? wire::multicast_mac(destination) : from, header(target, destination)};

@@ -2,14 +2,17 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <functional>
 
+#include "setup/guest_helper.hh"
 #include "setup/namespaces.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
@@ -18,23 +21,46 @@
 namespace sf::setup {
 namespace {
 
-// Hands a TAP to the program, and says when the network works. False where the program is gone.
-bool serve(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel, const Log& log) {
+// Hands a TAP to the program, and says when the network works. Returns a descriptor of the TAP; none where
+// there is no TAP, or the program is gone.
+UniqueFd hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel,
+                   const Log& log) {
   if (!tap) {
     static_cast<void>(channel.send(MessageKind::failed, tap.error().message));
-    return false;
+    return {};
   }
   std::vector<int> queues;
   for (const UniqueFd& queue : tap->queues) queues.push_back(queue.get());
-  if (!channel.send(MessageKind::tap, describe(*tap), queues)) return false;
-  tap->queues.clear();
-  if (!channel.receive()) return false;
+  if (!channel.send(MessageKind::tap, describe(*tap), queues)) return {};
+  if (!channel.receive()) return {};
   wait_for_ipv6(settings, log);
-  return channel.send(MessageKind::ready);
+  if (!channel.send(MessageKind::ready)) return {};
+  return std::move(tap->queues.front());
 }
 
-Result<TapDevice> create_and_configure(const NetworkSettings& settings, const Log& log) {
-  auto tap = create_tap(settings.tap);
+// Standard input, output and error stay.
+void close_all_but(std::vector<int> kept) {
+  std::ranges::sort(kept);
+  unsigned from = 3;
+  for (const int fd : kept) {
+    const auto number = static_cast<unsigned>(fd);
+    if (number > from) static_cast<void>(::close_range(from, number - 1, 0));
+    from = std::max(from, number + 1);
+  }
+  static_cast<void>(::close_range(from, ~0U, 0));
+}
+
+// The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
+// it, nor anything that the caller waits for, such as the other end of --ready-fd.
+void stay(UniqueFd tap, const Channel& channel) {
+  close_all_but({channel.fd(), tap.get()});
+  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));  // out of reach of the guest's debuggers
+  if (::unshare(CLONE_NEWNET) != 0) return;
+  GuestHelper(std::move(tap)).serve(channel);
+}
+
+Result<TapDevice> open_and_configure(const NetworkSettings& settings, const Log& log) {
+  auto tap = open_tap(settings.tap);
   if (!tap) return tap;
   if (auto done = configure_network(settings, log); !done) return tl::unexpected(done.error());
   return tap;
@@ -85,15 +111,9 @@ Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::str
                 error == EPERM ? "this needs a user and mount namespace: start in one with: unshare -mr"
                                : "name an existing file in a place where mounts are allowed");
   }
-  auto tap = create_and_configure(settings, log);
+  auto tap = open_and_configure(settings, log);
   if (!tap) static_cast<void>(::umount2(path.c_str(), MNT_DETACH));
   return tap;
-}
-
-// Standard input, output and error stay.
-void close_all_but(int fd) {
-  if (fd > 3) static_cast<void>(::close_range(3, static_cast<unsigned>(fd) - 1, 0));
-  static_cast<void>(::close_range(static_cast<unsigned>(fd) + 1, ~0U, 0));
 }
 
 int live_on_path(const NetworkSettings& settings, const std::string& path, const Channel& channel,
@@ -101,17 +121,20 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, const
   // Out of reach of what the terminal sends to the foreground process group, and of kill(2) to that group:
   // this process unmounts PATH when the program has ended, by SIGKILL as well.
   static_cast<void>(::setsid());
-  close_all_but(channel.fd());  // such as --ready-fd, whose reader waits for its end
+  close_all_but({channel.fd()});  // such as --ready-fd, whose reader waits for its end
   sigset_t all;
   sigfillset(&all);
   static_cast<void>(::sigprocmask(SIG_BLOCK, &all, nullptr));
   auto tap = create_on_path(settings, path, log);
   const MountedNamespace mount = MountedNamespace::on(path);
   const bool mounted = tap.has_value();
-  const bool serving = serve(settings, std::move(tap), channel, log);
+  UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
-  static_cast<void>(::unshare(CLONE_NEWNET));
-  if (serving) static_cast<void>(channel.receive());  // absent: the program has ended
+  if (handed_over) {
+    stay(std::move(handed_over), channel);
+  } else {
+    static_cast<void>(::unshare(CLONE_NEWNET));
+  }
   const int error = mounted ? mount.unmount() : 0;
   if (error != 0)
     log.warning("cannot unmount '{}': {}; remove it with: umount {}", path, reason(error), path);
@@ -122,14 +145,32 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, const
 
 Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
                               const std::string& userns_path, const Log& log) {
+  // First of all, so that a number that changes hands meanwhile is seen as the end of the first one.
+  auto end = TargetEnd::watch(target);
   auto found = open_target(target, userns_path);
   if (!found) return tl::unexpected(found.error());
-  return start_child([&](const Channel& channel) {
+  auto inside = start_child([&](const Channel& channel) {
     auto joined = join(*found);
-    if (!joined) return serve(settings, tl::unexpected(joined.error()), channel, log) ? 0 : 1;
     *found = {};
-    return serve(settings, create_and_configure(settings, log), channel, log) ? 0 : 1;
+    UniqueFd tap = hand_over(
+        settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
+    if (!tap) return 1;
+    stay(std::move(tap), channel);
+    return 0;
   });
+  if (!inside || !inside->tap().holds_namespace) return inside;
+  if (!end) {
+    log.warning("{}; this program will not end by itself", end.error().message);
+    return inside;
+  }
+  inside->set_target_end(*std::move(end));
+  return inside;
+}
+
+Result<Inside> start_adopted(int fd) {
+  auto device = adopt_tap(fd);
+  if (!device) return tl::unexpected(device.error());
+  return Inside(*std::move(device));
 }
 
 Result<Inside> start_path(const NetworkSettings& settings, const std::string& path, const Log& log) {

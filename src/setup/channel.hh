@@ -19,6 +19,10 @@ enum class MessageKind : char {
   ready = 'r',    // from the child: the network works
   failed = 'e',   // from the child: `text` is the error line
   signal = 's',   // to the child: `text` is the number of a signal for CMD
+  // guest_helper.hh. To the child: make some; from it: here they are, fewer than were asked for where that
+  // failed.
+  sockets = 'k',
+  listeners = 'l',  // to the child: tell who listens, from now on; from it: `text` has all of them
 };
 
 struct Message {
@@ -29,7 +33,7 @@ struct Message {
 
 class Channel {
  public:
-  static constexpr std::size_t kMaxText = 4096;
+  static constexpr std::size_t kMaxText = 16384;
   static constexpr std::size_t kMaxFds = 64;
 
   Channel() = default;

@@ -20,6 +20,7 @@ std::string sysctl_of(const std::string& tap, const char* name) {
 void prepare_ipv6(const NetworkSettings& settings, const Log& log) {
   const std::string& tap = settings.tap.name;
   if (!settings.ipv6) {
+    if (settings.advertised_ipv6) return;
     const int error = write_text(sysctl_of(tap, "disable_ipv6"), "1");
     // Without IPv6 in the kernel the file is absent, and all is well.
     if (error != 0 && error != ENOENT) {
@@ -36,14 +37,16 @@ void prepare_ipv6(const NetworkSettings& settings, const Log& log) {
 Result<void> configure_addresses(Netlink& netlink, unsigned index, const NetworkSettings& settings) {
   auto done = netlink.add_address(index, settings.guest4, settings.prefix4);
   if (done) done = netlink.add_default_route(index, settings.gateway4);
-  if (done && settings.ipv6) done = netlink.add_address(index, settings.guest6, settings.prefix6);
-  if (done && settings.ipv6) done = netlink.add_default_route(index, settings.router6);
+  const bool set_ipv6 = settings.ipv6 && !settings.advertised_ipv6;
+  if (done && set_ipv6) done = netlink.add_address(index, settings.guest6, settings.prefix6);
+  if (done && set_ipv6) done = netlink.add_default_route(index, settings.router6);
   return done;
 }
 
 }  // namespace
 
 Result<void> configure_network(const NetworkSettings& settings, const Log& log) {
+  if (!settings.configure && !settings.bring_up) return {};
   auto netlink = Netlink::open();
   if (!netlink) return tl::unexpected(netlink.error());
   auto index = netlink->link_index(settings.tap.name);
@@ -70,8 +73,11 @@ void wait_for_ipv6(const NetworkSettings& settings, const Log& log) {
     if (state->link_local && state->global && !state->tentative) return;
     static_cast<void>(::poll(nullptr, 0, kStepMs));
   }
-  log.warning("IPv6 on {} is not ready after {} s: duplicate address detection has not ended; going on",
-              settings.tap.name, kMaxWaitMs / 1000);
+  log.warning("IPv6 on {} is not ready after {} s: {}; going on", settings.tap.name, kMaxWaitMs / 1000,
+              settings.advertised_ipv6
+                  ? fmt::format("no address by router advertisement (sysctl net.ipv6.conf.{}.accept_ra)",
+                                settings.tap.name)
+                  : "duplicate address detection has not ended");
 }
 
 }  // namespace sf::setup

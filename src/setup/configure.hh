@@ -13,7 +13,8 @@ namespace sf::setup {
 
 struct NetworkSettings {
   TapSettings tap;
-  bool configure = false;  // false: the TAP is brought up, and nothing else
+  bool configure = false;
+  bool bring_up = true;  // without configure: the TAP, and nothing else is done
 
   Address guest4;
   Prefix prefix4;
@@ -23,14 +24,17 @@ struct NetworkSettings {
   Address guest6;
   Prefix prefix6;
   Address router6;  // link-local
+  // Instead of all that: IPv6 comes by router advertisements. Where `ipv6` is false, nothing is disabled.
+  bool advertised_ipv6 = false;
 };
 
 // lo and the TAP up, addresses, default routes. IPv6 is set here as well, though router advertisements offer
-// the same: so that the network is ready at once. They may refresh it later.
+// the same: so that the network is ready at once. They may refresh it later. (With advertised_ipv6 they alone
+// set it, and wait_for_ipv6() takes a little longer.)
 [[nodiscard]] Result<void> configure_network(const NetworkSettings& settings, const Log& log);
 
-// Waits, up to some seconds, until no IPv6 address of the TAP is in duplicate address detection. Says so if
-// one still is.
+// Waits, up to some seconds, until the TAP has its IPv6 addresses, and none of them is in duplicate address
+// detection. Says so if that is not so then.
 void wait_for_ipv6(const NetworkSettings& settings, const Log& log);
 
 }  // namespace sf::setup

@@ -86,7 +86,7 @@ Result<TapDevice> set_up_inside(const GuestSettings& settings, const Log& log) {
   if (auto made = make_namespaces(settings); !made) return tl::unexpected(made.error());
   TapSettings wanted = settings.network.tap;
   wanted.holds_namespace = true;
-  auto tap = create_tap(wanted);
+  auto tap = open_tap(wanted);
   if (!tap) return tap;
   if (auto done = configure_network(settings.network, log); !done) return tl::unexpected(done.error());
   return tap;
@@ -139,6 +139,7 @@ Result<Inside> start_guest(const GuestSettings& settings, const SignalState& sig
   }
   child_end.close();
   Inside inside(child, std::move(own_end));
+  inside.set_adopts();
   if (auto mapped = write_id_maps(child, log); !mapped) return tl::unexpected(mapped.error());
   static_cast<void>(inside.channel().send(MessageKind::mapped));
   if (auto received = inside.receive_tap(); !received) return tl::unexpected(received.error());

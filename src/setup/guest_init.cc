@@ -15,6 +15,7 @@
 #include <cstring>
 #include <optional>
 
+#include "setup/guest_helper.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
 #include "setup/resolv_conf_mount.hh"
@@ -97,13 +98,14 @@ void keep_resolv_conf(int watch, const ResolvConf& resolv_conf, const Log& log) 
   if (!mounted) log.warning("{}", mounted.error().message);
 }
 
-// A signal for CMD, or the program's end. False for the latter.
-bool obey(const Channel& channel, pid_t command) {
+// A signal for CMD, a request, or the program's end. False for the latter.
+bool obey(const Channel& channel, pid_t command, GuestHelper& helper) {
   const auto message = channel.receive();
   if (!message) return false;
   if (message->kind == MessageKind::signal) {
     static_cast<void>(::kill(command, static_cast<int>(std::strtol(message->text.c_str(), nullptr, 10))));
   }
+  helper.obey(*message, channel);
   return true;
 }
 
@@ -125,9 +127,13 @@ int run_as_init(const std::vector<std::string>& command, const SignalState& sign
     return 1;
   }
   std::optional<int> status;
-  std::array<pollfd, 3> ready{
-      {{channel.fd(), POLLIN, 0}, {children->fd(), POLLIN, 0}, {watch.get(), POLLIN, 0}}};
+  GuestHelper helper;
+  std::array<pollfd, 4> ready{{{channel.fd(), POLLIN, 0},
+                               {children->fd(), POLLIN, 0},
+                               {watch.get(), POLLIN, 0},
+                               {helper.look_fd(), POLLIN, 0}}};
   while (!status) {
+    ready[3].fd = helper.look_fd();
     if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
     if (ready[1].revents != 0) {
       while (children->next()) {
@@ -135,7 +141,8 @@ int run_as_init(const std::vector<std::string>& command, const SignalState& sign
       status = collect_children(pid);
     }
     if (ready[2].revents != 0) keep_resolv_conf(watch.get(), resolv_conf, log);
-    if (!status && ready[0].revents != 0 && !obey(channel, pid)) break;
+    if (ready[3].revents != 0) helper.look(channel);
+    if (!status && ready[0].revents != 0 && !obey(channel, pid, helper)) break;
   }
   end_descendants();
   return status.value_or(1);

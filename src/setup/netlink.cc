@@ -85,8 +85,8 @@ int collect_state(const nlmsghdr* header, void* data) {
 
 }  // namespace
 
-Result<Netlink> Netlink::open() {
-  mnl_socket* socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+Result<Netlink> Netlink::open(int protocol) {
+  mnl_socket* socket = mnl_socket_open2(protocol, SOCK_CLOEXEC);
   if (socket == nullptr) return fail("cannot open a netlink socket: {}", reason(errno));
   Netlink netlink(socket);
   if (mnl_socket_bind(socket, 0, MNL_SOCKET_AUTOPID) < 0)

@@ -31,7 +31,7 @@ struct Ipv6State {
 
 class Netlink {
  public:
-  [[nodiscard]] static Result<Netlink> open();
+  [[nodiscard]] static Result<Netlink> open(int protocol = NETLINK_ROUTE);
 
   [[nodiscard]] Result<unsigned> link_index(const std::string& name);
   [[nodiscard]] Result<MacAddress> link_mac(unsigned index);
@@ -43,14 +43,15 @@ class Netlink {
   [[nodiscard]] Result<void> add_default_route(unsigned index, const Address& gateway);
   [[nodiscard]] Result<Ipv6State> ipv6_state(unsigned index);
 
+  // For requests that have no method here: 0, or the errno with which the kernel refused. Messages other than
+  // the acknowledgement go to `each`.
+  int transact(nlmsghdr* request, mnl_cb_t each = nullptr, void* data = nullptr);
+
  private:
   struct Close {
     void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
   };
   explicit Netlink(mnl_socket* socket) : socket_(socket) {}
-
-  // 0, or the errno with which the kernel refused. Messages other than the acknowledgement go to `each`.
-  int transact(nlmsghdr* request, mnl_cb_t each = nullptr, void* data = nullptr);
 
   std::unique_ptr<mnl_socket, Close> socket_;
   unsigned sequence_ = 0;

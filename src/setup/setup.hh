@@ -8,13 +8,16 @@
 //     starts the event loop with inside.event_fd()
 //       and a SignalSource
 //     inside.release()                           ---> waits for IPv6
-//       event "ready"                            <--- run: executes CMD.  attach: ends.  PATH: stays for the
-//       unmount
+//       event "ready"                            <--- run: executes CMD.  attach, PATH: leaves the namespace
+//     inside.ask_for_sockets()                   ---> makes sockets in the guest's namespace
+//     (guest_helper.hh)
+//       event "sockets"                          <---
 //     run: inside.forward(signal)                ---> run: to CMD
 //       event "ended", with an exit status       <--- CMD has ended, and all that it left behind
 //
 // The program itself never leaves the host's namespaces, and holds no namespace: attach ends when the TAP
-// says that its namespace is gone (tap.hh). Whichever side is killed, the other one sees the channel between
+// says that its namespace is gone (tap.hh), or, where the TAP was there already and holds it, with the target
+// (target_end.hh). Whichever side is killed, the other one sees the channel between
 // them close, and cleans up: the child ends CMD with all its descendants (or unmounts PATH); the program ends
 // what the child has left.
 //
@@ -34,37 +37,56 @@
 #include "base/result.hh"
 #include "setup/channel.hh"
 #include "setup/configure.hh"
+#include "setup/guest_helper.hh"
+#include "setup/listeners.hh"
 #include "setup/namespaces.hh"
 #include "setup/signals.hh"
 #include "setup/tap.hh"
+#include "setup/target_end.hh"
 
 namespace sf::setup {
 
 struct InsideEvent {
   enum class Kind : std::uint8_t {
-    none,   // to be ignored
-    ready,  // the network works: --ready-fd
-    ended,  // the child has ended. For run the program's end, with `status`; else its work is done
+    none,       // to be ignored
+    ready,      // the network works: --ready-fd
+    ended,      // the child has ended. For run the program's end, with `status`; else its work is done
+    sockets,    // those of `request` that could be made
+    listeners,  // who listens inside now: all of `listeners`
+    failed,     // what was asked for cannot be had: `text` says why
   };
   Kind kind = Kind::none;
   int status = 0;
+  SocketRequest request{};
+  std::vector<UniqueFd> sockets{};
+  std::vector<Listener> listeners{};
+  std::string text{};
 };
 
-// The child inside, owned by the program: the destructor ends it, with all that it has started.
+// The child inside, owned by the program: the destructor ends it, with all that it has started. There is none
+// where there is nothing to set up.
 class Inside {
  public:
   Inside(pid_t child, Channel channel) : child_(child), channel_(std::move(channel)) {}
+  explicit Inside(TapDevice tap) : tap_(std::move(tap)) {}
   Inside(Inside&& other) noexcept
       : child_(std::exchange(other.child_, -1)),
         channel_(std::move(other.channel_)),
         tap_(std::move(other.tap_)),
-        mount_(std::exchange(other.mount_, std::nullopt)) {}
+        target_end_(std::move(other.target_end_)),
+        mount_(std::exchange(other.mount_, std::nullopt)),
+        adopts_(other.adopts_) {}
   Inside& operator=(Inside&&) = delete;
   ~Inside();
 
   // To be taken over by the program (queues are moved out of it).
   [[nodiscard]] TapDevice& tap() { return tap_; }
 
+  [[nodiscard]] bool has_child() const { return child_ > 0; }
+  // What to watch for the target's end, where the TAP does not tell.
+  [[nodiscard]] TargetEnd* target_end() { return target_end_ ? &*target_end_ : nullptr; }
+
+  // All of the following are for an Inside with a child.
   // The engine runs: the child goes on.
   void release() { static_cast<void>(channel_.send(MessageKind::release)); }
   // Readable where on_event() has something to say. To be taken out of the event loop after "ended".
@@ -76,10 +98,21 @@ class Inside {
     static_cast<void>(channel_.send(MessageKind::signal, std::to_string(signal_number)));
   }
 
+  // Ask the child for sockets in the guest's network namespace, and to tell who listens there from now on.
+  // The answers are events.
+  void ask_for_sockets(const SocketRequest& request) {
+    static_cast<void>(channel_.send(MessageKind::sockets, request.describe()));
+  }
+  void watch_listeners() { static_cast<void>(channel_.send(MessageKind::listeners)); }
+
   // Waits for the child's TAP; for the start functions.
   [[nodiscard]] Result<void> receive_tap();
   // For start_path: unmounted at the end, where the child could not do it any more.
   void set_mount(MountedNamespace mount) { mount_ = std::move(mount); }
+  // For start_guest: what a killed child leaves comes to us (adopt_orphans()), and ends with it. Otherwise
+  // all other children of this process are its caller's, who had executed it in place of itself.
+  void set_adopts() { adopts_ = true; }
+  void set_target_end(TargetEnd end) { target_end_ = std::move(end); }
   [[nodiscard]] const Channel& channel() const { return channel_; }
   [[nodiscard]] pid_t child() const { return child_; }
 
@@ -90,7 +123,9 @@ class Inside {
   pid_t child_ = -1;
   Channel channel_;
   TapDevice tap_;
+  std::optional<TargetEnd> target_end_;
   std::optional<MountedNamespace> mount_;
+  bool adopts_ = false;
 };
 
 struct GuestSettings {
@@ -109,9 +144,13 @@ struct GuestSettings {
 [[nodiscard]] Result<Inside> start_guest(const GuestSettings& settings, const SignalState& signals,
                                          const Log& log);
 
-// Joins the namespace of a process or a file (namespaces.hh: open_target).
+// Joins the namespace of a process or a file (namespaces.hh: open_target), and makes a TAP there, or takes
+// the one of that name.
 [[nodiscard]] Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
                                             const std::string& userns_path, const Log& log);
+
+// A TAP's descriptor that the program was started with; no namespace is entered.
+[[nodiscard]] Result<Inside> start_adopted(int fd);
 
 // A new namespace, bind-mounted on the existing file `path` until the Inside ends.
 [[nodiscard]] Result<Inside> start_path(const NetworkSettings& settings, const std::string& path,

@@ -6,6 +6,7 @@
 #include <array>
 #include <ctime>
 #include <string>
+#include <utility>
 
 #include "setup/posix.hh"
 
@@ -20,17 +21,18 @@ std::string time_stamp() {
   return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
 }
 
-std::string text_line(LogLevel level, std::string_view message) {
+std::string text_line(const MessageForm& form, LogLevel level, std::string_view message) {
   if (level == LogLevel::error || level == LogLevel::info)
-    return fmt::format("slirp-forwarder: {}\n", message);
-  return fmt::format("slirp-forwarder: {}: {}\n", to_string(level), message);
+    return fmt::format("{}: {}\n", form.program, message);
+  const std::string_view mark = level == LogLevel::warning ? form.warning : to_string(level);
+  return fmt::format("{}: {}: {}\n", form.program, mark, message);
 }
 
 }  // namespace
 
-Log::Sink stderr_sink(bool json) {
-  return [json](LogLevel level, std::string_view message) {
-    std::string line = json ? json_line(level, message, time_stamp()) : text_line(level, message);
+Log::Sink stderr_sink(MessageForm form) {
+  return [form = std::move(form)](LogLevel level, std::string_view message) {
+    std::string line = form.json ? json_line(level, message, time_stamp()) : text_line(form, level, message);
     if (line.back() != '\n') line += '\n';
     static_cast<void>(write_all(STDERR_FILENO, line));
   };

@@ -1,8 +1,8 @@
 #include "setup/tap.hh"
 
 #include <fcntl.h>
-#include <linux/if.h>
 #include <linux/if_tun.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 
@@ -43,7 +43,33 @@ Result<UniqueFd> open_device() {
   }
 }
 
-Result<UniqueFd> open_queue(const TapSettings& settings) {
+tl::unexpected<Error> explain_tap(const std::string& name, int error, bool exists) {
+  if (exists && error == EBUSY) {
+    return fail(
+        "cannot attach to the TAP '{}': {}; another program has it, so end that, or choose another name",
+        name, reason(error));
+  }
+  if (exists) {
+    return fail(
+        "cannot attach to the interface '{}': {}; it has to be a TAP with a single queue that this user may "
+        "open, "
+        "as made by: ip tuntap add name {} mode tap",
+        name, reason(error), name);
+  }
+  const char* advice = error == EPERM    ? "this needs CAP_NET_ADMIN in the namespace"
+                       : error == ENOTTY ? "/dev/net/tun is another device here: mknod /dev/net/tun c 10 200"
+                                         : "try another name with --tap-name";
+  return fail("cannot create the TAP '{}': {}; {}", name, reason(error), advice);
+}
+
+Result<void> set_header_size(int fd, const std::string& name) {
+  const unsigned header_size = TapDevice::kVnetHeaderSize;
+  if (::ioctl(fd, TUNSETVNETHDRSZ, &header_size) == 0) return {};
+  return fail("cannot set the header size of the TAP '{}': {}; Linux 4.18 or newer is needed", name,
+              reason(errno));
+}
+
+Result<UniqueFd> open_queue(const TapSettings& settings, bool exists) {
   auto fd = open_device();
   if (!fd) return fd;
   ifreq request{};
@@ -51,19 +77,8 @@ Result<UniqueFd> open_queue(const TapSettings& settings) {
               request.ifr_name);
   const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (settings.queues > 1 ? IFF_MULTI_QUEUE : 0U);
   request.ifr_flags = static_cast<short>(flags);
-  if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) {
-    const int error = errno;
-    const char* advice = error == EPERM ? "this needs CAP_NET_ADMIN in the namespace"
-                         : error == ENOTTY
-                             ? "/dev/net/tun is another device here: mknod /dev/net/tun c 10 200"
-                             : "try another name with --tap-name";
-    return fail("cannot create the TAP '{}': {}; {}", settings.name, reason(error), advice);
-  }
-  const unsigned header_size = TapDevice::kVnetHeaderSize;
-  if (::ioctl(fd->get(), TUNSETVNETHDRSZ, &header_size) != 0) {
-    return fail("cannot set the header size of the TAP '{}': {}; Linux 4.18 or newer is needed",
-                settings.name, reason(errno));
-  }
+  if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) return explain_tap(settings.name, errno, exists);
+  if (auto set = set_header_size(fd->get(), settings.name); !set) return tl::unexpected(set.error());
   return fd;
 }
 
@@ -79,11 +94,12 @@ Result<bool> set_offloads(int fd, const std::string& name) {
 
 // In the namespace that this process is in, and that the descriptors hold from then on. Where `final_netns`
 // is not -1, the device is moved there.
-Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
+Result<TapDevice> open_here(const TapSettings& settings, int final_netns) {
   TapDevice device;
   device.name = settings.name;
+  const bool exists = final_netns < 0 && ::if_nametoindex(settings.name.c_str()) != 0;
   for (unsigned queue = 0; queue < std::max(settings.queues, 1U); ++queue) {
-    auto fd = open_queue(settings);
+    auto fd = open_queue(settings, exists);
     if (!fd) return tl::unexpected(fd.error());
     device.queues.push_back(*std::move(fd));
   }
@@ -95,12 +111,15 @@ Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
   if (!netlink) return tl::unexpected(netlink.error());
   auto index = netlink->link_index(device.name);
   if (!index) return tl::unexpected(index.error());
-  if (auto set = netlink->set_link(*index, {.mtu = settings.mtu, .mac = settings.mac}); !set) {
-    return tl::unexpected(set.error());
+  if (!exists || !settings.keep_existing) {
+    if (auto set = netlink->set_link(*index, {.mtu = settings.mtu, .mac = settings.mac}); !set) {
+      return tl::unexpected(set.error());
+    }
   }
   auto mac = netlink->link_mac(*index);
   if (!mac) return tl::unexpected(mac.error());
   device.mac = *mac;
+  device.holds_namespace = final_netns < 0;
   if (final_netns < 0) return device;
   if (auto moved = netlink->move_link(*index, device.name, final_netns); !moved) {
     return tl::unexpected(moved.error());
@@ -110,32 +129,71 @@ Result<TapDevice> create_here(const TapSettings& settings, int final_netns) {
 
 }  // namespace
 
-Result<TapDevice> create_tap(const TapSettings& settings) {
-  if (settings.holds_namespace) return create_here(settings, -1);
+Result<TapDevice> open_tap(const TapSettings& settings) {
+  // Moved there, a new one could only find its name taken.
+  const bool exists = ::if_nametoindex(settings.name.c_str()) != 0;
+  if (settings.holds_namespace || exists) return open_here(settings, -1);
   const UniqueFd final_netns = open_fd("/proc/thread-self/ns/net", O_RDONLY);
   if (!final_netns) return fail("cannot open /proc/thread-self/ns/net: {}; mount /proc", reason(errno));
   if (::unshare(CLONE_NEWNET) != 0) return explain_unshare("a network namespace for the TAP", errno);
-  auto device = create_here(settings, final_netns.get());
+  auto device = open_here(settings, final_netns.get());
   if (::setns(final_netns.get(), CLONE_NEWNET) != 0) {
     return fail("cannot go back to the network namespace: {}; this needs CAP_SYS_ADMIN in it", reason(errno));
   }
   return device;
 }
 
+Result<TapDevice> adopt_tap(int fd) {
+  ifreq request{};
+  if (::ioctl(fd, TUNGETIFF, &request) != 0) {
+    return fail("cannot use file descriptor {} as a TAP: {}; hand over one of /dev/net/tun, after TUNSETIFF",
+                fd, reason(errno));
+  }
+  const auto flags = static_cast<unsigned short>(request.ifr_flags);
+  TapDevice device;
+  device.name = request.ifr_name;
+  // (That it has IFF_NO_PI cannot be asked: TUNGETIFF says IFF_NOFILTER with the same bit.)
+  if ((flags & IFF_TAP) == 0) {
+    return fail("cannot use file descriptor {} as a TAP: '{}' is a TUN; make it with IFF_TAP and IFF_NO_PI",
+                fd, device.name);
+  }
+  if (::ioctl(fd, SIOCGIFHWADDR, &request) != 0) {
+    return fail("cannot read the MAC address of the TAP '{}': {}", device.name, reason(errno));
+  }
+  std::copy_n(reinterpret_cast<const std::uint8_t*>(request.ifr_hwaddr.sa_data), device.mac.bytes.size(),
+              device.mac.bytes.begin());
+  device.vnet_header = (flags & IFF_VNET_HDR) != 0;
+  if (device.vnet_header) {
+    if (auto set = set_header_size(fd, device.name); !set) return tl::unexpected(set.error());
+    auto udp_gso = set_offloads(fd, device.name);
+    if (!udp_gso) return tl::unexpected(udp_gso.error());
+    device.udp_gso = *udp_gso;
+  }
+  const int status = ::fcntl(fd, F_GETFL);
+  if (status < 0 || ::fcntl(fd, F_SETFL, status | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+    return fail("cannot set the flags of file descriptor {}: {}", fd, reason(errno));
+  }
+  device.queues.emplace_back(fd);
+  device.holds_namespace = true;
+  return device;
+}
+
 std::string describe(const TapDevice& device) {
-  return fmt::format("{} {} {}", device.mac.to_string(), device.udp_gso ? 1 : 0, device.name);
+  return fmt::format("{} {}{} {}", device.mac.to_string(), device.udp_gso ? 1 : 0,
+                     device.holds_namespace ? 1 : 0, device.name);
 }
 
 Result<TapDevice> from_description(const std::string& text, std::vector<UniqueFd> queues) {
   TapDevice device;
   const std::size_t gso_at = text.find(' ') + 1;
-  const std::size_t name_at = gso_at + 2;
+  const std::size_t name_at = gso_at + 3;
   const auto mac = MacAddress::parse(text.substr(0, gso_at - 1));
   if (!mac || text.size() <= name_at || queues.empty()) {
     return fail("the TAP did not arrive from the namespace; is the limit of open files (ulimit -n) reached?");
   }
   device.mac = *mac;
   device.udp_gso = text[gso_at] == '1';
+  device.holds_namespace = text[gso_at + 1] == '1';
   device.name = text.substr(name_at);
   device.queues = std::move(queues);
   return device;

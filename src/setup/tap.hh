@@ -8,6 +8,9 @@
 // it alive.
 //
 // The move costs 15 ms there. `run` does without: the program ends with its guest anyway.
+//
+// A TAP that somebody else has made is taken as it is. It can be opened in its own namespace alone, and so
+// keeps that alive: TapDevice::holds_namespace.
 #pragma once
 
 #include <cstdint>
@@ -23,25 +26,34 @@ namespace sf::setup {
 
 struct TapSettings {
   std::string name = "tap0";
-  std::uint32_t mtu = 1500;
-  std::optional<MacAddress> mac;
-  unsigned queues = 1;           // more than one: IFF_MULTI_QUEUE
-  bool holds_namespace = false;  // the descriptors may keep the namespace alive
+  std::optional<std::uint32_t> mtu;  // absent: the kernel's, 1500
+  std::optional<MacAddress> mac;     // absent: the kernel's choice
+  unsigned queues = 1;               // more than one: IFF_MULTI_QUEUE
+  bool holds_namespace = false;      // the descriptors may keep the namespace alive
+  bool keep_existing = false;        // a device that is there already keeps its MTU and MAC
 };
 
-// Every frame is preceded by a virtio_net_hdr_v1 of kVnetHeaderSize bytes, in the machine's byte order.
+// With vnet_header, every frame is preceded by a virtio_net_hdr_v1 of kVnetHeaderSize bytes, in the machine's
+// byte order.
 struct TapDevice {
   static constexpr unsigned kVnetHeaderSize = 12;
 
   std::vector<UniqueFd> queues;  // non-blocking, close-on-exec
   std::string name;
-  MacAddress mac;        // the guest's
-  bool udp_gso = false;  // the kernel has USO (Linux 6.2); CSUM, TSO4 and TSO6 are always on
+  MacAddress mac;           // the guest's
+  bool vnet_header = true;  // with it, CSUM, TSO4 and TSO6 are always on
+  bool udp_gso = false;     // the kernel has USO as well (Linux 6.2)
+  bool holds_namespace = false;
 };
 
-// Makes the device in the network namespace of this process, with MAC and MTU, down. Needs CAP_NET_ADMIN;
-// without holds_namespace CAP_SYS_ADMIN as well, and the process is in a temporary namespace meanwhile.
-[[nodiscard]] Result<TapDevice> create_tap(const TapSettings& settings);
+// Makes the device in the network namespace of this process, with MAC and MTU, down; or takes the TAP of that
+// name that is there, unless another program has it. Needs CAP_NET_ADMIN; without holds_namespace
+// CAP_SYS_ADMIN as well, and the process is in a temporary namespace meanwhile.
+[[nodiscard]] Result<TapDevice> open_tap(const TapSettings& settings);
+
+// A TAP's descriptor that the program was started with, without packet information (IFF_NO_PI). One with a
+// vnet header gets the offloads, one without stays so.
+[[nodiscard]] Result<TapDevice> adopt_tap(int fd);
 
 // A TapDevice without its descriptors as text and back, to cross a Channel.
 [[nodiscard]] std::string describe(const TapDevice& device);

@@ -45,13 +45,15 @@ HostError Translator::open(Flow& flow, host::Token token, Time now) {
 }
 
 void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
-                            const Address& host_destination, std::uint16_t gso_size, Time now) {
+                            const Address& host_destination, std::uint16_t gso_size, Time now,
+                            const std::optional<Address>& source) {
   const Endpoint to{host_destination, datagram.destination_port};
   const bool many = gso_size != 0 && datagram.payload.size() > gso_size;
   const std::size_t headers = packet.whole.size() - packet.payload.size() + wire::kUdpHeaderSize;
   const std::size_t size = many ? headers + gso_size : packet.whole.size();
   host::DatagramOptions options = link::forwarded(packet, size);
   options.segment_size = many ? gso_size : std::uint16_t{0};
+  options.source = source;
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;

@@ -59,9 +59,11 @@ class Translator {
   [[nodiscard]] host::HostError open(Flow& flow, host::Token token, Time now);
   // Sends one datagram, or a super-frame of `gso_size`-byte ones (0: it is none), to `host_destination` and
   // the datagram's port, with the TTL one less: the caller has seen to it that it is above 1. Where the host
-  // knows at once that it cannot be delivered, the guest gets an ICMP error.
+  // knows at once that it cannot be delivered, the guest gets an ICMP error. `source`: as DatagramOptions has
+  // it.
   void from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
-                  const Address& host_destination, std::uint16_t gso_size, Time now);
+                  const Address& host_destination, std::uint16_t gso_size, Time now,
+                  const std::optional<Address>& source = std::nullopt);
   // Notes that a datagram went to the guest by another way than on_readable().
   void count_to_guest(Flow& flow, std::size_t bytes) {
     flow.bytes_to_guest += bytes;

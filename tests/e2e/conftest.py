@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from lab import content, world  # noqa: E402
+from lab.engines import Engines  # noqa: E402
 from lab.guest import Guest, wait_for  # noqa: E402
 from lab.network import SINGLE_USER, Lab  # noqa: E402
 
@@ -126,6 +127,14 @@ def complain(guest):
 def ranges(lab):
     if lab.mode == SINGLE_USER:
         pytest.skip("this machine's user has no subordinate ids, so the lab has none to map")
+
+
+@pytest.fixture(scope="session")
+def engines(lab):
+    """Podman, Buildah and RootlessKit, with the program under test as their slirp4netns."""
+    if lab.mode == SINGLE_USER:
+        pytest.skip("rootless engines need subordinate ids, and this machine's user has none that the lab could give")
+    return Engines(lab)
 
 
 def _namespaces(kind):

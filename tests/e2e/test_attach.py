@@ -7,32 +7,11 @@ import subprocess
 
 import pytest
 
+from lab.container import Container
 from lab.guest import wait_for
 from lab.network import WAN4
 
 pytestmark = pytest.mark.core
-
-
-class Container:
-    """A namespace that somebody else made: `unshare` held open by a sleeping process."""
-
-    def __init__(self, lab, seconds="infinity"):
-        self.lab = lab
-        pid_file = lab.path("container-pid")
-        script = f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep {seconds}"
-        self.process = lab.user_popen(["unshare", "-rmn", "sh", "-c", script])
-        wait_for(pid_file.exists, 10, "the container")
-        self.pid = int(pid_file.read_text())
-
-    def run(self, argv, check=True, timeout=20):
-        enter = self.lab.enter_as_root(self.pid, "user", "mount", "net")
-        done = subprocess.run([*enter, "bash", "-c", argv], capture_output=True, text=True, timeout=timeout,
-                              env=self.lab.user_environment())
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    def kill(self):
-        self.lab.stop(self.process, signal.SIGKILL)
 
 
 @pytest.fixture

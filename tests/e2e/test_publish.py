@@ -145,6 +145,20 @@ print(who.decode(), s.getsockname()[1])
     assert seen_port == port
 
 
+@pytest.mark.parametrize("address", ["198.51.100.10", "2001:db8:1::10"], ids=["v4", "v6"])
+def test_udp_answers_come_from_the_address_that_was_asked(lab, published, address):
+    published("-p", "udp/5300:53", udp=53)
+    code = f"""
+import socket
+s = socket.socket(socket.AF_INET6 if ':' in {address!r} else socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(10)
+s.connect(({address!r}, 5300))  # takes nothing from any other address
+s.send(b'x')
+print(s.recv(100).decode().split()[0])
+"""
+    assert client(lab, code, lab.wan) == [{"198.51.100.10": "198.51.100.2", "2001:db8:1::10": "2001:db8:1::2"}[address]]
+
+
 @LOOPBACKS
 def test_udp_from_the_loopback_is_the_gateway(lab, published, address, gateway):
     published("-p", "udp/5300:53", udp=53)

@@ -41,6 +41,7 @@ class Lab:
             raise world.LabError("run this inside the world: tests/lab/lab.py world -- ...")
         self.processes = []
         self.binary = os.environ["SLIRP_FORWARDER"]
+        self.slirp4netns = str(world.BIN / "compat/slirp4netns")
         self.tmp = world.ROOT / "tmp"
         self.log = world.ROOT / "log"
         self.mode = "ranges" if world.mapped_ids() > 20000 else SINGLE_USER

@@ -184,6 +184,7 @@ def _furnish(binaries):
         if path.is_file():
             staged[name] = os.open(path, os.O_RDONLY)
     mount("tmpfs", "/run", "tmpfs", options="mode=755,size=4g")
+    mount("tmpfs", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")  # Podman keeps its locks there
     for name in ("bin", "home", "log"):
         (ROOT / name).mkdir(parents=True)
     for path, mode in ((ROOT / "tmp", 0o1777), (ROOT / "log", 0o1777), ("/run/netns", 0o755), ("/run/lock", 0o1777)):
@@ -193,6 +194,9 @@ def _furnish(binaries):
     for name, descriptor in staged.items():
         _install(f"/proc/self/fd/{descriptor}", name)
         os.close(descriptor)
+    # The name by which it behaves as slirp4netns, in a folder of its own: /usr/bin may have the real one.
+    (ROOT / "bin/compat").mkdir()
+    (ROOT / "bin/compat/slirp4netns").symlink_to("../slirp-forwarder")
     # The program is on the PATH, and neither it nor the home is below /run: a user may well mount something there.
     mount(ROOT / "bin", BIN, flags=MS_BIND)
     mount(ROOT / "home", HOME, flags=MS_BIND)

@@ -11,7 +11,8 @@ import sys
 
 def options_of_help(program):
     found = set()
-    for words in (["--help"], ["run", "--help"], ["attach", "--help"], ["x", "--help"]):
+    for words in (["--help"], ["run", "--help"], ["attach", "--help"], ["x", "--help"], ["ls", "--help"], ["port", "--help"],
+                  ["flows", "--help"]):
         text = subprocess.run([program, *words], check=True, capture_output=True, text=True).stdout
         for line in text.splitlines():
             if match := re.match(r"  (?:-\w,)?(--[a-z0-9-]+)", line):

@@ -153,7 +153,7 @@ TEST_F(Requests, flows_are_listed_with_all_that_is_known) {
   icmp.protocol = FlowInfo::Protocol::icmp;
   icmp.bytes_to_guest = 5;
   instance.live = {udp, icmp, tcp};
-  EXPECT_EQ(ask("list_flows"), Json::parse(R"({"return":{"total":3,"flows":[
+  EXPECT_EQ(ask("list_flows"), Json::parse(R"({"return":{"uptime_us":3723000000,"total":3,"flows":[
     {"protocol":"tcp","inbound":true,"guest_addr":"10.0.2.100","guest_port":80,"remote_addr":"2001:db8::1",
      "remote_port":4000,"state":"ESTABLISHED","bytes_from_guest":18446744073709551600,"bytes_to_guest":7,
      "rtt_us":1234},
@@ -189,9 +189,15 @@ TEST_F(Requests, the_busiest_flows_come_first_and_not_all) {
 TEST_F(Requests, info_statistics_version) {
   EXPECT_EQ(ask("info"), Json::parse(R"({"return":{"name":"4711","target":"curl http://example.test/",
     "version":"1.2.3","uptime_s":3723,"guest4":"10.0.2.100","prefix4":"10.0.2.0/24","guest6":"fd00::100",
-    "mtu":1500}})"));
+    "mtu":1500,"ports":[],"statistics":{"tcp_opened":3,"bytes_from_guest":1000,"bytes_to_guest":2000,
+    "frames_from_guest":40,"frames_dropped":5,"flows":2}}})"));
   instance.about.guest6.reset();
+  instance.about.uptime += std::chrono::microseconds(999999);
   EXPECT_TRUE(ask("info")["return"]["guest6"].is_null());
+  EXPECT_EQ(ask("info")["return"]["uptime_s"], 3723);
+  ask("publish", {{"port", "8080:80"}});
+  EXPECT_EQ(ask("info")["return"]["ports"], ask("list_published")["return"]["ports"]);
+  EXPECT_EQ(ask("info")["return"]["ports"][0]["port"], "tcp/8080:80");
   EXPECT_EQ(ask("statistics"), Json::parse(R"({"return":{"tcp_opened":3,"bytes_from_guest":1000,
     "bytes_to_guest":2000,"frames_from_guest":40,"frames_dropped":5,"flows":2}})"));
   EXPECT_EQ(ask("version"), Json::parse(R"({"return":{"version":"1.2.3"}})"));

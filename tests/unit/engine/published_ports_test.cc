@@ -123,6 +123,19 @@ TEST_P(Published, HiddenClientsDoNotCollide) {
   EXPECT_EQ(ports.size(), 3U);
 }
 
+// Its kernel may use the port again as soon as the host's has seen the end, which the guest sees later.
+TEST_P(Published, AClientThatUsesItsPortAgainIsNotRefused) {
+  start();
+  publish(Transport::tcp, guest());
+  connect(client());
+  connect(client());
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_FALSE(host_.current().aborted);
+  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(heard_packet(i).source, remote());
+  EXPECT_EQ(heard_tcp(0).source_port, 5555);
+  EXPECT_NE(heard_tcp(1).source_port, 5555);
+}
+
 TEST_P(Published, TheGuestsOwnAddressIsFound) {
   start();
   publish(Transport::tcp);
@@ -204,6 +217,35 @@ TEST_P(Published, AnyAddressListensOnBothVersions) {
   EXPECT_EQ(host_.sockets[1].to.port, 33000) << "the port that was found for IPv4";
 }
 
+TEST_P(Published, APortThatTheHostChoosesIsFreeForBothVersions) {
+  start();
+  host_.taken = {{Address(), 33000}, {Address(), 33001}};
+  const auto port = shard_->published().add({Transport::tcp, std::nullopt, 0, std::nullopt, 80});
+  ASSERT_TRUE(port);
+  EXPECT_EQ(port->rule.host_port, 33002);
+  EXPECT_EQ(host_.open_sockets(), 2U);
+}
+
+TEST_P(Published, APortThatTheHostChoosesIsGivenUpSomeTime) {
+  start();
+  for (std::uint16_t i = 33000; i < 34000; ++i) host_.taken.insert({Address(), i});
+  const auto port = shard_->published().add({Transport::tcp, std::nullopt, 0, std::nullopt, 80});
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().error, HostError::in_use);
+  EXPECT_EQ(host_.open_sockets(), 0U);
+  EXPECT_LT(host_.next_port, 33100);
+  EXPECT_TRUE(shard_->published().list().empty());
+}
+
+TEST_P(Published, APortThatIsTakenForOneVersionIsNotPublished) {
+  start();
+  host_.taken = {{Address(), 8080}};
+  const auto port = shard_->published().add({Transport::tcp, std::nullopt, 8080, std::nullopt, 80});
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().at, (Endpoint{Address(), 8080}));
+  EXPECT_EQ(host_.open_sockets(), 0U);
+}
+
 TEST_P(Published, UdpClientsAreAnsweredFromThePort) {
   start();
   publish(Transport::udp, guest());
@@ -254,6 +296,26 @@ TEST_P(Published, HiddenUdpClientsAreToldApart) {
   frame(built());
   ASSERT_EQ(host_.datagrams.size(), 1U);
   EXPECT_EQ(host_.datagrams[0].first, second);
+}
+
+TEST_P(Published, AUdpClientOfTwoPortsIsAnsweredByEach) {
+  start();
+  publish(Transport::udp, guest());
+  publish(Transport::udp, guest());
+  datagram(client(), pattern(10));
+  host_.sockets[1].arrived.emplace_back(client(), pattern(10));
+  shard_->on_socket_event(host_.sockets[1].token, {.readable = true}, now_);
+  turn();
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_NE(heard_udp(0).source_port, heard_udp(1).source_port);
+  for (const std::size_t i : {0U, 1U}) {
+    EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), 80, heard_udp(i).source_port,
+                            pattern(9)),
+              link::Status::ok);
+    frame(built());
+    EXPECT_EQ(host_.sockets[i].sends, 1);
+  }
+  EXPECT_EQ(host_.sockets[0].sends, 1);
 }
 
 TEST_P(Published, SilentUdpClientsAreForgotten) {

@@ -229,7 +229,7 @@ TEST_F(EventLoopTest, TellsOfSocketsByTheirTokens) {
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds.data()), 0);
   const UniqueFd near(fds[0]);
   UniqueFd far(fds[1]);
-  constexpr Token kToken = EventLoop::kLoopToken - 1;
+  constexpr Token kToken = EventLoop::kSideToken - 1;
   ASSERT_EQ(loop_->add_socket(near.get(), kToken), 0);
   std::vector<Readiness> seen;
   reactor_.after_turn = [&](Time) {

@@ -67,5 +67,27 @@ TEST_P(LinuxPublished, AUdpPortHearsAndAnswers) {
   EXPECT_EQ(client.receive().size(), 2U);
 }
 
+// A client that was connected to one of several addresses takes answers from that one alone.
+TEST(LinuxPublishedAddresses, AnswersComeFromTheAddressThatWasAsked) {
+  HostRig rig;
+  const auto socket = rig.host.bind_datagram({Address::v4(0), 0}, 3);
+  ASSERT_TRUE(socket);
+  const Peer client(SOCK_DGRAM, Address::v4(127, 0, 0, 1));
+  const Endpoint asked{Address::v4(127, 0, 0, 2), rig.host.local_endpoint(*socket).port};
+  const SocketAddress to(asked);
+  ASSERT_EQ(::connect(client.fd(), to.get(), to.size()), 0);
+  ASSERT_EQ(::send(client.fd(), "hello", 5, 0), 5);
+  (void)rig.run_until([&] {
+    const auto received = rig.host.receive_datagrams(*socket);
+    if (received.empty()) return false;
+    EXPECT_EQ(received[0].to, asked.address);
+    const std::array<std::uint8_t, 2> answer{4, 5};
+    EXPECT_EQ(rig.host.send_datagram(*socket, received[0].from, answer, {.source = received[0].to}),
+              HostError::none);
+    return true;
+  });
+  EXPECT_EQ(client.receive().size(), 2U);
+}
+
 }  // namespace
 }  // namespace sf::host

@@ -63,6 +63,7 @@ TEST(TapDescription, crosses_the_channel) {
   device.name = "tap0";
   device.mac = *MacAddress::parse("52:54:00:12:34:56");
   device.udp_gso = true;
+  device.holds_namespace = true;
   std::vector<UniqueFd> queues;
   queues.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   auto copy = from_description(describe(device), std::move(queues));
@@ -70,6 +71,7 @@ TEST(TapDescription, crosses_the_channel) {
   EXPECT_EQ(copy->name, "tap0");
   EXPECT_EQ(copy->mac, device.mac);
   EXPECT_TRUE(copy->udp_gso);
+  EXPECT_TRUE(copy->holds_namespace);
   EXPECT_EQ(copy->queues.size(), 1U);
   EXPECT_FALSE(from_description(describe(device), {}).has_value()) << "without a descriptor";
   std::vector<UniqueFd> more;

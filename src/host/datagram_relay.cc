@@ -1,0 +1,145 @@
+#include "host/datagram_relay.hh"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "host/linux_address.hh"
+
+namespace sf::host {
+
+DatagramRelay::DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token)
+    : loop_(loop), sockets_(sockets), token_(token), buffer_(new std::uint8_t[kMaxDatagram]) {}
+
+bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint& guest,
+                                 std::uint64_t& clients, Time now) {
+  for (int i = 0; i < kBatch; ++i) {
+    sockaddr_in6 address{};
+    socklen_t size = sizeof(address);
+    const ssize_t got = ::recvfrom(port_fd, buffer_.get(), kMaxDatagram, MSG_DONTWAIT,
+                                   reinterpret_cast<sockaddr*>(&address), &size);
+    // Anything but an empty queue is an error about an earlier answer, to a client that has gone.
+    if (got < 0 && errno == EAGAIN) return false;
+    if (got < 0) continue;
+    Client* client = client_of(port, port_fd, endpoint_from(&address, size), guest, clients, now);
+    if (client == nullptr) continue;
+    const auto count = static_cast<std::size_t>(got);
+    client->last_active = now;
+    if (client->socket) {
+      // A port that is closed inside says so with the next call; what is lost then is lost as on any path.
+      if (::send(client->socket.get(), buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+        client->bytes_to_guest += count;
+      }
+    } else if (client->held.size() < kMaxHeld) {
+      client->held.emplace_back(buffer_.get(), buffer_.get() + got);
+    }
+  }
+  return true;
+}
+
+DatagramRelay::Client* DatagramRelay::client_of(std::uint32_t port, int port_fd, const Endpoint& peer,
+                                                const Endpoint& guest, std::uint64_t& clients, Time now) {
+  if (const auto found = by_peer_.find({port, peer}); found != by_peer_.end()) {
+    return &clients_.existing(found->second);
+  }
+  if (clients_.size() >= kMaxClients) return nullptr;
+  const Handle handle = clients_.create();
+  by_peer_.emplace(std::pair(port, peer), handle);
+  Client& client = clients_.existing(handle);
+  client.port = port;
+  client.port_fd = port_fd;
+  client.peer = peer;
+  client.guest = guest;
+  client.last_active = now;
+  ++clients;
+  if (sweep_at_ == kNever) sweep_at_ = now + kIdle;
+  sockets_.take({.stream = false, .v4 = guest.address.is_v4()},
+                [this, handle](UniqueFd socket) { on_socket(handle, std::move(socket)); });
+  return clients_.find(handle);
+}
+
+void DatagramRelay::on_socket(Handle handle, UniqueFd socket) {
+  Client* client = clients_.find(handle);
+  if (client == nullptr) return;
+  const SocketAddress to(client->guest);
+  // It comes from a process that the guest may have tampered with: whatever it is, this process never waits
+  // for it.
+  const bool connected = socket && ::fcntl(socket.get(), F_SETFL, O_NONBLOCK) == 0 &&
+                         ::connect(socket.get(), to.get(), to.size()) == 0;
+  const Token token = token_ | (std::uint64_t{handle.generation} << 32) | handle.index;
+  if (!connected || loop_.add_socket(socket.get(), token) != 0) {
+    forget(handle);
+    return;
+  }
+  client->socket = std::move(socket);
+  for (const auto& datagram : std::exchange(client->held, {})) {
+    if (::send(client->socket.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+      client->bytes_to_guest += datagram.size();
+    }
+  }
+}
+
+void DatagramRelay::on_socket_event(Handle handle, Readiness readiness) {
+  Client* client = clients_.find(handle);
+  if (client == nullptr || client->waiting || !(readiness.readable || readiness.error)) return;
+  client->waiting = true;
+  turn_.push_back(handle);
+}
+
+bool DatagramRelay::end_turn(Time now) {
+  if (sweep_at_ <= now) sweep(now);
+  std::vector<Handle> again;
+  for (const Handle handle : turn_) {
+    Client* client = clients_.find(handle);
+    if (client == nullptr) continue;
+    client->waiting = false;
+    const SocketAddress to(client->peer);
+    int left = kBatch;
+    for (; left > 0; --left) {
+      const ssize_t got = ::recv(client->socket.get(), buffer_.get(), kMaxDatagram, MSG_DONTWAIT);
+      if (got < 0 && errno == EAGAIN) break;
+      if (got < 0) continue;
+      client->last_active = now;
+      const auto count = static_cast<std::size_t>(got);
+      if (::sendto(client->port_fd, buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL, to.get(), to.size()) >=
+          0) {
+        client->bytes_from_guest += count;
+      }
+    }
+    if (left > 0) continue;
+    client->waiting = true;
+    again.push_back(handle);
+  }
+  turn_ = std::move(again);
+  return !turn_.empty();
+}
+
+void DatagramRelay::sweep(Time now) {
+  Time next = kNever;
+  clients_.for_each([&](Handle handle, Client& client) {
+    const Time end = client.last_active + kIdle;
+    if (end <= now) {
+      forget(handle);
+    } else {
+      next = std::min(next, end);
+    }
+  });
+  sweep_at_ = next;
+}
+
+void DatagramRelay::forget_port(std::uint32_t port) {
+  clients_.for_each([&](Handle handle, Client& client) {
+    if (client.port == port) forget(handle);
+  });
+}
+
+void DatagramRelay::forget(Handle handle) {
+  const Client& client = clients_.existing(handle);
+  past_to_guest_ += client.bytes_to_guest;
+  past_from_guest_ += client.bytes_from_guest;
+  by_peer_.erase({client.port, client.peer});
+  clients_.destroy(handle);
+}
+
+}  // namespace sf::host

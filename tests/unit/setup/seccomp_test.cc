@@ -1,0 +1,272 @@
+#include "setup/seccomp.hh"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <netinet/udp.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <thread>
+
+namespace sf::setup {
+namespace {
+
+constexpr int kUnexpected = 1;
+constexpr int kNoFilter = 2;
+
+struct Deed {
+  const char* name;
+  std::function<bool()> act;  // true where it worked
+};
+
+// The wait status of a process that installs the filter and acts.
+int status_after(const std::function<bool()>& act, const SeccompSettings& settings = {}) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const rlimit none{};
+    static_cast<void>(::setrlimit(RLIMIT_CORE, &none));  // a violation dumps core
+    if (!install_filter(settings)) ::_exit(kNoFilter);
+    ::_exit(act() ? 0 : kUnexpected);
+  }
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child ? status : -1;
+}
+
+void expect_refused(const Deed& deed) {
+  const int status = status_after(deed.act);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) << deed.name << ": wait status " << status;
+}
+
+void expect_allowed(const Deed& deed, const SeccompSettings& settings = {}) {
+  EXPECT_EQ(status_after(deed.act, settings), 0) << deed.name;
+}
+
+template <typename... Arguments>
+std::function<bool()> call(long number, Arguments... arguments) {
+  return [=] { return ::syscall(number, arguments...) >= 0; };
+}
+
+std::function<bool()> socket_of(int family, int type, int protocol) {
+  return [=] { return ::socket(family, type, protocol) >= 0; };
+}
+
+std::function<bool()> opening(const char* path, int flags) {
+  return [=] { return ::open(path, flags, 0600) >= 0; };
+}
+
+std::function<bool()> option(int level, int name) {
+  return [=] {
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    const int on = 1;
+    return ::setsockopt(fd, level, name, &on, sizeof(on)) == 0;
+  };
+}
+
+TEST(Seccomp, other_programs_and_processes) {
+  char* const none[] = {nullptr};
+  for (const Deed& deed : {
+           Deed{"execve", [&] { return ::execve("/bin/true", none, none) == 0; }},
+           Deed{"execveat", call(SYS_execveat, AT_FDCWD, "/bin/true", none, none, 0)},
+           Deed{"fork", [] { return ::fork() >= 0; }},
+           Deed{"vfork", [] { return ::system("true") >= 0; }},
+           Deed{"a thread", [] { return (std::thread([] {}).join(), true); }},
+           Deed{"clone3", call(SYS_clone3, nullptr, 0)},
+           Deed{"ptrace", [] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0; }},
+           Deed{"process_vm_readv", call(SYS_process_vm_readv, 1, nullptr, 0, nullptr, 0, 0)},
+           Deed{"kill", [] { return ::kill(::getpid(), SIGKILL) == 0; }},
+           Deed{"kill of another", call(SYS_kill, 1, 0)},
+           Deed{"tgkill of another", call(SYS_tgkill, 1, 1, 0)},
+           Deed{"pidfd_open", call(SYS_pidfd_open, 1, 0)},
+           Deed{"prlimit", call(SYS_prlimit64, 1, RLIMIT_CORE, nullptr, nullptr)},
+       }) {
+#ifdef __SANITIZE_ADDRESS__
+    if (std::string(deed.name) == "prlimit") continue;  // the sanitizer needs it
+#endif
+    expect_refused(deed);
+  }
+}
+
+TEST(Seccomp, namespaces_mounts_and_rights) {
+  for (const Deed& deed : {
+           Deed{"unshare user", call(SYS_unshare, CLONE_NEWUSER)},
+           Deed{"unshare net", call(SYS_unshare, CLONE_NEWNET)},
+           Deed{"setns", call(SYS_setns, 0, 0)},
+           Deed{"mount", call(SYS_mount, "none", "/", "tmpfs", 0, nullptr)},
+           Deed{"umount", call(SYS_umount2, "/", MNT_DETACH)},
+           Deed{"open_tree", call(SYS_open_tree, AT_FDCWD, "/", 0)},
+           Deed{"move_mount", call(SYS_move_mount, 0, "", 0, "", 0)},
+           Deed{"mount_setattr", call(SYS_mount_setattr, AT_FDCWD, "/", 0, nullptr, 0)},
+           Deed{"pivot_root", call(SYS_pivot_root, ".", ".")},
+           Deed{"chroot", call(SYS_chroot, "/")},
+           Deed{"chdir", call(SYS_chdir, "/")},
+           Deed{"fchdir", call(SYS_fchdir, 0)},
+           Deed{"setuid", call(SYS_setuid, 0)},
+           Deed{"capset", call(SYS_capset, nullptr, nullptr)},
+           Deed{"prctl", call(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0)},
+           Deed{"keyctl", call(SYS_keyctl, 0, 0, 0, 0, 0)},
+           Deed{"bpf", call(SYS_bpf, 0, nullptr, 0)},
+           Deed{"perf_event_open", call(SYS_perf_event_open, nullptr, 0, 0, 0, 0)},
+           Deed{"io_uring_setup", call(SYS_io_uring_setup, 1, nullptr)},
+           Deed{"userfaultfd", call(SYS_userfaultfd, 0)},
+           Deed{"seccomp", call(SYS_seccomp, 0, 0, nullptr)},
+           Deed{"a call that is not there", call(4000)},
+#ifdef __x86_64__
+           Deed{"write by x32's number", call(SYS_write | 0x40000000, 1, "", 0)},
+#endif
+       }) {
+    expect_refused(deed);
+  }
+}
+
+TEST(Seccomp, files) {
+  for (const Deed& deed : {
+           Deed{"open for writing", opening("/dev/null", O_WRONLY)},
+           Deed{"open for both", opening("/dev/null", O_RDWR)},
+           Deed{"create", opening("/tmp/sf-seccomp-test", O_RDONLY | O_CREAT)},
+           Deed{"truncate", opening("/dev/null", O_RDONLY | O_TRUNC)},
+           Deed{"an unnamed file", opening("/tmp", O_TMPFILE | O_RDWR)},
+           Deed{"a folder to look from", opening("/", O_PATH | O_DIRECTORY)},
+           Deed{"open from a folder", call(SYS_openat, 3, "etc/passwd", O_RDONLY)},
+           Deed{"openat2", call(SYS_openat2, AT_FDCWD, "/", nullptr, 0)},
+           Deed{"open_by_handle_at", call(SYS_open_by_handle_at, AT_FDCWD, nullptr, 0)},
+           Deed{"rename", [] { return std::rename("/tmp/sf-none", "/tmp/sf-none-2") == 0; }},
+           Deed{"unlink", [] { return ::unlink("/tmp/sf-none") == 0; }},
+           Deed{"rmdir by unlinkat", [] { return ::unlinkat(AT_FDCWD, "/tmp/sf-none", AT_REMOVEDIR) == 0; }},
+           Deed{"mkdir", [] { return ::mkdir("/tmp", 0700) == 0; }},
+           Deed{"symlink", [] { return ::symlink("x", "/tmp") == 0; }},
+           Deed{"chmod", [] { return ::chmod("/tmp/sf-none", 0777) == 0; }},
+           Deed{"memfd_create", call(SYS_memfd_create, "x", 0)},
+           Deed{"a terminal's input", [] { return ::ioctl(0, TIOCSTI, "x") == 0; }},
+           Deed{"signals by fcntl", [] { return ::fcntl(0, F_SETOWN, 1) == 0; }},
+       }) {
+    expect_refused(deed);
+  }
+}
+
+TEST(Seccomp, executable_memory) {
+  const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  void* page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ASSERT_NE(page, MAP_FAILED);
+  expect_refused({"mprotect", [&] { return ::mprotect(page, size, PROT_READ | PROT_EXEC) == 0; }});
+  expect_refused({"pkey_mprotect", call(SYS_pkey_mprotect, page, size, PROT_EXEC, -1)});
+  expect_refused({"mmap", [&] {
+                    return ::mmap(nullptr, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+                           MAP_FAILED;
+                  }});
+  ::munmap(page, size);
+}
+
+TEST(Seccomp, sockets) {
+  for (const Deed& deed : {
+           Deed{"packet", socket_of(AF_PACKET, SOCK_RAW, 0)},
+           Deed{"packet datagrams", socket_of(AF_PACKET, SOCK_DGRAM, 0)},
+           Deed{"the old packet type", socket_of(AF_INET, SOCK_PACKET, 0)},
+           Deed{"raw", socket_of(AF_INET, SOCK_RAW, IPPROTO_ICMP)},
+           Deed{"raw, version 6", socket_of(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)},
+           Deed{"netlink", socket_of(AF_NETLINK, SOCK_DGRAM, 0)},
+           Deed{"unix", socket_of(AF_UNIX, SOCK_STREAM, 0)},
+           Deed{"unix datagrams", socket_of(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)},
+           Deed{"vsock", socket_of(AF_VSOCK, SOCK_STREAM, 0)},
+           Deed{"crypto", socket_of(AF_ALG, SOCK_SEQPACKET, 0)},
+           Deed{"SCTP", socket_of(AF_INET, SOCK_STREAM, IPPROTO_SCTP)},
+           Deed{"multipath TCP", socket_of(AF_INET, SOCK_STREAM, IPPROTO_MPTCP)},
+           Deed{"a pair",
+                [] {
+                  std::array<int, 2> ends{};
+                  return ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) == 0;
+                }},
+           Deed{"a filter program", option(SOL_SOCKET, SO_ATTACH_FILTER)},
+           Deed{"an upper layer", option(IPPROTO_TCP, TCP_ULP)},
+           Deed{"multicast", option(IPPROTO_IP, IP_ADD_MEMBERSHIP)},
+           Deed{"a transparent socket", option(IPPROTO_IP, IP_TRANSPARENT)},
+       }) {
+    expect_refused(deed);
+  }
+}
+
+TEST(Seccomp, ordinary_work_goes_on) {
+  std::array<int, 2> pipe{};
+  ASSERT_EQ(::pipe(pipe.data()), 0);
+  const int epoll = ::epoll_create1(EPOLL_CLOEXEC);
+  for (const Deed& deed : {
+           Deed{"memory", [] { return !std::vector<char>(64 << 20, 'x').empty(); }},
+           Deed{"TCP", socket_of(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)},
+           Deed{"TCP, version 6", socket_of(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)},
+           Deed{"UDP", socket_of(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP)},
+           Deed{"UDP, version 6", socket_of(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)},
+           Deed{"an option", option(IPPROTO_TCP, TCP_NODELAY)},
+           Deed{"a file", opening("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK)},
+           Deed{"writing", [&] { return ::write(pipe[1], "x", 1) == 1; }},
+           Deed{"waiting",
+                [&] {
+                  epoll_event event{};
+                  const timespec soon{.tv_sec = 0, .tv_nsec = 1000000};
+                  return ::epoll_wait(epoll, &event, 1, 1) == 0 &&
+                         ::epoll_pwait2(epoll, &event, 1, &soon, nullptr) == 0;
+                }},
+           Deed{"listening",
+                [] {
+                  const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+                  return ::listen(fd, 1) == 0 && ::accept4(-1, nullptr, nullptr, 0) < 0;
+                }},
+           Deed{"an exception",
+                [] {
+                  try {
+                    throw std::runtime_error("thrown");
+                  } catch (const std::exception&) {
+                    return true;
+                  }
+                }},
+       }) {
+    expect_allowed(deed);
+  }
+  for (const int fd : {pipe[0], pipe[1], epoll}) ::close(fd);
+}
+
+TEST(Seccomp, a_failed_assertion_is_told_as_such) {
+  const int status = status_after([] { return (std::abort(), true); });
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << status;
+}
+
+TEST(Seccomp, run_may_end_what_its_child_has_left) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::pause());
+  expect_allowed({"SIGKILL", [&] { return ::kill(child, SIGKILL) == 0; }}, {.may_kill = true});
+  const int status = status_after([&] { return ::kill(child, SIGTERM) == 0; }, {.may_kill = true});
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) << "another signal";
+  ::waitpid(child, nullptr, 0);
+}
+
+TEST(Seccomp, sets_no_new_privileges) {
+  // PR_GET_NO_NEW_PRIVS is refused as well: the kernel's own word.
+  expect_allowed({"NoNewPrivs", [] {
+                    std::array<char, 4096> text{};
+                    const int fd = ::open("/proc/self/status", O_RDONLY);
+                    const ssize_t size = ::read(fd, text.data(), text.size());
+                    const std::string status(text.data(), static_cast<std::size_t>(size));
+                    return status.find("NoNewPrivs:\t1") != std::string::npos &&
+                           status.find("Seccomp:\t2") != std::string::npos;
+                  }});
+}
+
+}  // namespace
+}  // namespace sf::setup
