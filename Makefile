@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench bench-stream bench-published install clean
+.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench bench-stream bench-published install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -31,7 +31,8 @@ build-asan: deps ## the build with AddressSanitizer and UndefinedBehaviorSanitiz
 demo: build ## show the main job in the lab
 	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/demo.py
 
-test: test-unit test-e2e-asan test-e2e ## everything that CI runs
+test: test-unit ## everything that CI runs
+	@$(MAKE) --no-print-directory -j3 --output-sync=target test-e2e-1 test-e2e-2 test-e2e-asan
 
 test-unit: build build-asan ## unit tests, simulator and layering, release and sanitized
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
@@ -39,6 +40,10 @@ test-unit: build build-asan ## unit tests, simulator and layering, release and s
 
 test-e2e: build ## end-to-end tests of the release build
 	@$(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
+
+# The same in two labs side by side: most of their time is waiting.
+test-e2e-1 test-e2e-2: test-e2e-%: build
+	@$(LAB) --binary build/slirp-forwarder $(PYTEST) --part $*/2 tests/e2e
 
 test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
