@@ -71,6 +71,7 @@ Json describe(const FlowRow& row) {
           {"remote_port", flow.remote_port},
           {"state", flow.state},
           {"rtt_us", or_null(flow.rtt_us)},
+          {"remote_rtt_us", or_null(flow.remote_rtt_us)},
           {"rate_from_guest", or_null(row.rate_from_guest)},
           {"rate_to_guest", or_null(row.rate_to_guest)},
           {"bytes_from_guest", flow.bytes_from_guest},

@@ -52,8 +52,9 @@ HOST_PORT.
 constexpr std::string_view kFlows =
     R"(Usage: slirp-forwarder flows [--interval SECONDS] [--limit N] [--json] [INSTANCE]
 
-Shows the live flows of a running instance, the busiest first: FROM GUEST and TO GUEST are
-rates of payload, SENT and RECEIVED the guest's bytes so far, RTT the round trip to the guest.
+Shows the live flows of a running instance, the busiest first: RTT is the round trip to the
+remote end and GUEST RTT that to the guest, FROM GUEST and TO GUEST are rates of payload, SENT
+and RECEIVED the guest's bytes so far.
 "->" is a flow that began inside, "<-" one through a published port.
 )";
 

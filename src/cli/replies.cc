@@ -106,6 +106,7 @@ bool read(const Json& json, FlowReply& flow) {
   members.take("bytes_from_guest", flow.bytes_from_guest);
   members.take("bytes_to_guest", flow.bytes_to_guest);
   members.take("rtt_us", flow.rtt_us);
+  members.take("remote_rtt_us", flow.remote_rtt_us);
   return members.good();
 }
 

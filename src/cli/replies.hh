@@ -49,7 +49,8 @@ struct FlowReply {
   std::string state;
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
-  std::optional<std::uint64_t> rtt_us;
+  std::optional<std::uint64_t> rtt_us;         // to the guest
+  std::optional<std::uint64_t> remote_rtt_us;  // beyond the host
 };
 
 struct FlowsReply {

@@ -106,6 +106,10 @@ std::string end_text(std::string_view address, std::uint16_t port) {
   return address.empty() ? "*" : host_text(address, std::to_string(port));
 }
 
+std::string rtt_text(const std::optional<std::uint64_t>& rtt) {
+  return rtt ? human_rtt(*rtt) : "-";
+}
+
 std::string rate_text(const std::optional<std::uint64_t>& rate) {
   return rate ? human_size(*rate) + "/s" : "-";
 }
@@ -176,6 +180,7 @@ std::string flows_table(const FlowRows& flows) {
                {"REMOTE"},
                {"STATE"},
                {"RTT", Align::right},
+               {"GUEST RTT", Align::right},
                {"FROM GUEST", Align::right},
                {"TO GUEST", Align::right},
                {"SENT", Align::right},
@@ -183,7 +188,7 @@ std::string flows_table(const FlowRows& flows) {
   for (const auto& [flow, rate_from_guest, rate_to_guest] : flows.rows) {
     table.add({flow.protocol, end_text(flow.guest_addr, flow.guest_port), flow.inbound ? "<-" : "->",
                end_text(flow.remote_addr, flow.remote_port), flow.state.empty() ? "-" : flow.state,
-               flow.rtt_us ? human_rtt(*flow.rtt_us) : "-", rate_text(rate_from_guest),
+               rtt_text(flow.remote_rtt_us), rtt_text(flow.rtt_us), rate_text(rate_from_guest),
                rate_text(rate_to_guest), human_size(flow.bytes_from_guest), human_size(flow.bytes_to_guest)});
   }
   std::string out = table.text();

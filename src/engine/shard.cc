@@ -159,6 +159,7 @@ std::vector<FlowInfo> Shard::flows() {
     info.bytes_to_guest = flow.bytes_to_guest;
     const Duration rtt = flow.connection.transmit().rtt().smoothed();
     if (rtt != Duration::zero()) info.rtt = rtt;
+    info.socket = flow.socket;
     all.push_back(info);
   });
   const auto add = [&](FlowInfo::Protocol protocol, const auto& flow, const Endpoint& remote, bool inbound) {
@@ -174,6 +175,10 @@ std::vector<FlowInfo> Shard::flows() {
     add(FlowInfo::Protocol::udp, flow, remote, true);
   });
   return all;
+}
+
+std::optional<Duration> Shard::remote_rtt(const FlowInfo& flow) const {
+  return flow.socket == host::kNoSocket ? std::nullopt : host_.round_trip(flow.socket);
 }
 
 Totals Shard::totals() const {

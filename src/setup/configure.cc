@@ -45,8 +45,15 @@ Result<void> configure_addresses(Netlink& netlink, unsigned index, const Network
 
 }  // namespace
 
+void prepare_tap(const NetworkSettings& settings) {
+  if (settings.ipv6) static_cast<void>(write_text(sysctl_of(settings.tap.name, "accept_dad"), "0"));
+}
+
 Result<void> configure_network(const NetworkSettings& settings, const Log& log) {
-  if (!settings.configure && !settings.bring_up) return {};
+  if (!settings.configure && !settings.bring_up) {
+    prepare_tap(settings);
+    return {};
+  }
   auto netlink = Netlink::open();
   if (!netlink) return tl::unexpected(netlink.error());
   auto index = netlink->link_index(settings.tap.name);

@@ -28,6 +28,11 @@ struct NetworkSettings {
   bool advertised_ipv6 = false;
 };
 
+// To be called before the TAP is opened. One that exists and is up begins with its IPv6 address at that
+// moment. For the second of duplicate address detection it would have a route by our advertisement and no
+// address of its own; Linux then connects from ::1, and waits in vain.
+void prepare_tap(const NetworkSettings& settings);
+
 // lo and the TAP up, addresses, default routes. IPv6 is set here as well, though router advertisements offer
 // the same: so that the network is ready at once. They may refresh it later. (With advertised_ipv6 they alone
 // set it, and wait_for_ipv6() takes a little longer.)

@@ -67,7 +67,7 @@ void add_bess(Calls& calls) {
 
 // host/linux_resolvers, and the control socket's file, which goes with the process.
 void add_files(Calls& calls) {
-  // O_TMPFILE writes. O_PATH reaches folders, from which others can be opened.
+  // O_TMPFILE writes, and has O_DIRECTORY in it, which nobody here needs either.
   constexpr int kNot = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_TMPFILE | O_PATH;
   calls.push_back({"openat", {is(0, AT_FDCWD), has_none_of(2, kNot)}});
   calls.push_back({"open", {has_none_of(1, kNot)}});
@@ -100,8 +100,10 @@ void add_socket_options(Calls& calls) {
   allow(SOL_SOCKET, {SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_REUSEADDR, SO_BINDTODEVICE});
   allow(IPPROTO_TCP, {TCP_NODELAY});
   allow(IPPROTO_UDP, {UDP_GRO});
-  allow(IPPROTO_IP, {IP_BIND_ADDRESS_NO_PORT, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_MTU_DISCOVER});
-  allow(IPPROTO_IPV6, {IPV6_V6ONLY, IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_DONTFRAG});
+  allow(IPPROTO_IP,
+        {IP_BIND_ADDRESS_NO_PORT, IP_RECVERR, IP_RECVTTL, IP_RECVTOS, IP_MTU_DISCOVER, IP_PKTINFO});
+  allow(IPPROTO_IPV6,
+        {IPV6_V6ONLY, IPV6_RECVERR, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS, IPV6_DONTFRAG, IPV6_RECVPKTINFO});
   calls.push_back({"ioctl", {is(1, SIOCGIFINDEX)}});  // --outbound-if
 }
 

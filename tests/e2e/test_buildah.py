@@ -49,12 +49,14 @@ def test_run_by_address_and_by_name(engines, container):
 
 def test_the_program_under_test_is_the_one_that_runs(engines, container):
     process = engines.popen("buildah", "run", container, "sh", "-c", "echo up; cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout.readline() == "up\n"
-    ((pid, words),) = engines.forwarders().items()
-    assert os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(engines.slirp4netns)
-    assert re.fullmatch(r"--mtu 65520 -r 3 -c \d+ tap0", " ".join(words[1:])), words
-    process.stdin.close()
-    assert process.wait(10) == 0
+    try:
+        assert process.stdout.readline() == "up\n"
+        ((pid, words),) = engines.forwarders().items()
+        assert os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(engines.slirp4netns)
+        assert re.fullmatch(r"--mtu 65520 -r 3 -c \d+ tap0", " ".join(words[1:])), words
+    finally:
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 def test_a_step_that_fetches(engines, build, lab):
@@ -67,6 +69,23 @@ def test_a_step_that_fetches(engines, build, lab):
     made = engines.buildah("from", "localhost/made").strip()
     assert engines.buildah("run", "--network", "none", made, "cat", "/sum").split()[0] == digest
     path.unlink()
+
+
+def test_readme_example(engines, lab):
+    """The program under test comes first in the PATH by README.md's line alone."""
+    context = lab.path("context")
+    context.mkdir()
+    step = f"wget -qO- http://{WAN4}/peer; nc -w 5 10.0.2.2 8099; sleep 1"
+    (context / "Containerfile").write_text(f"FROM {IMAGE}\nRUN {step}\n")
+    line = f"cd {context} && {engines.readme('PATH=')}"
+    process = engines.popen("sh", "-c", line, env={"PATH": os.environ["PATH"]}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wait_for(engines.forwarders, 20, "slirp4netns")
+    (pid,) = engines.forwarders()
+    assert os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(engines.slirp4netns)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    assert f"\n{HOST4} " in out
+    assert "\n127.0.0.1 " in out, "the host's loopback is open"
 
 
 def test_a_step_that_is_refused(build):

@@ -13,7 +13,7 @@ import pytest
 
 from lab import world
 from lab.guest import said, wait_for
-from lab.network import FAR4, HOST4, WAN4
+from lab.network import FAR4, HOST4, SLOW4, WAN4
 
 pytestmark = pytest.mark.core
 
@@ -256,6 +256,25 @@ def test_ports_at_run_time(lab, command, echoing):
     assert command("port", "ls", name) == ""
 
 
+def test_a_port_to_the_guests_loopback(lab, command, listed):
+    guest = listed()
+    name = str(guest.forwarder)
+    server = guest.popen(["/usr/bin/python3", "-c", ECHO_SERVER.replace("0.0.0.0", "127.0.0.1")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "listening\n"
+        command("port", "add", name, "8080:80")
+        assert echo(lab, 8080) != "hello"  # that leads to the address outside of the loopback
+        command("port", "rm", name, "8080")
+        (entry,) = command.json("port", "add", "--loopback", name, "8080:80")["ports"]
+        assert entry["loopback"] is True
+        assert echo(lab, 8080) == "hello"
+        assert re.search(r" \*:8080 +80 \(loopback\) ", command("port", "ls", name))
+        assert command("port", "rm", name, "8080")
+        assert command("port", "ls", name) == ""
+    finally:
+        lab.stop(server)
+
+
 def test_connections_live_on_and_others_go_on(lab, command, echoing):
     guest = echoing("-p", "8080:80")
     code = f"""
@@ -356,6 +375,7 @@ def test_flows_of_a_live_transfer(lab, command, listed, reverse):
         assert first["state"] == second["state"] == "ESTABLISHED"
         assert second["rate_from_guest"] + second["rate_to_guest"] < 1 << 20
         assert first["bytes_to_guest" if reverse else "bytes_from_guest"] > first["rate_to_guest" if reverse else "rate_from_guest"] / 4
+        assert 0 < first["remote_rtt_us"] < 1_000_000
         # What we send to the guest is what the round trip to it is measured with.
         assert 0 < (first if reverse else second)["rtt_us"] < 1_000_000
         header, row, _ = command("flows", str(guest.forwarder)).splitlines()
@@ -395,6 +415,21 @@ sys.stdin.read()
     finally:
         client.stdin.close()
         lab.stop(client)
+
+
+def test_the_round_trip_is_that_of_the_path(lab, command, listed):
+    guest = listed()
+    transfer = guest.popen(["iperf3", "-c", SLOW4, "-t", "30"], stdout=subprocess.DEVNULL)
+    try:
+        def measured():
+            flows = command.json("flows", "--interval", "0.1")["flows"]
+            return flows if len(flows) == 2 and all(it["remote_rtt_us"] for it in flows) else None
+
+        for flow in wait_for(measured, 20, "both flows of iperf3"):
+            assert flow["remote_rtt_us"] >= 39_000  # the delay line is 20 ms long
+            assert (flow["rtt_us"] or 0) < 39_000
+    finally:
+        lab.stop(transfer)
 
 
 # --- which instance

@@ -154,17 +154,21 @@ def test_disable_ipv6(engines):
 
 @pytest.fixture
 def other_interface(lab):
-    """An interface of the host that no route leads to, and its address; wan reaches that through the usual one."""
+    """An interface of the host that no route leads to, and its addresses; wan reaches these through the usual one."""
     lab.host.ip("link", "add", "other", "type", "veth", "peer", "name", "unused")
-    lab.host.ip("addr", "add", "198.51.100.20/32", "dev", "other")
+    lab.host.ip("link", "set", "unused", "up")
     lab.host.ip("link", "set", "other", "up")
-    yield "other", "198.51.100.20"
+    lab.host.ip("addr", "add", "198.51.100.20/32", "dev", "other")
+    lab.host.ip("addr", "add", "2001:db8:1::20/128", "dev", "other", "nodad")
+    lab.wan.ip("-6", "route", "add", "2001:db8:1::20/128", "via", HOST6)
+    yield "other", "198.51.100.20", "2001:db8:1::20"
+    lab.wan.ip("-6", "route", "del", "2001:db8:1::20/128")
     lab.host.ip("link", "del", "other")
 
 
 @pytest.mark.parametrize("by", ["address", "interface"])
 def test_outbound_addr(engines, other_interface, by):
-    name, address = other_interface if by == "interface" else (HOST4_SECOND, HOST4_SECOND)
+    name, address = other_interface[:2] if by == "interface" else (HOST4_SECOND, HOST4_SECOND)
     code = f"""
 import socket
 s = socket.create_connection(({WAN4_SECOND!r}, 5005), 10)
@@ -177,9 +181,11 @@ print(s.recv(100).decode().split()[0])
     assert once_in_python(engines, code, f"outbound_addr={name}").split() == [address, address]
 
 
-def test_outbound_addr6(engines):
-    out = once(engines, f"{WITH_IPV6} wget -qO- 'http://[{WAN6}]/peer'", f"enable_ipv6=true,outbound_addr6={HOST6_SECOND}")
-    assert out.split()[0] == HOST6_SECOND
+@pytest.mark.parametrize("by", ["address", "interface"])
+def test_outbound_addr6(engines, other_interface, by):
+    name, address = other_interface[::2] if by == "interface" else (HOST6_SECOND, HOST6_SECOND)
+    out = once(engines, f"{WITH_IPV6} wget -qO- 'http://[{WAN6}]/peer'", f"enable_ipv6=true,outbound_addr6={name}")
+    assert out.split()[0] == address
 
 
 def test_mtu(engines):
@@ -196,6 +202,12 @@ def test_published_by_slirp4netns_with_the_clients_address(engines, lab):
     serve(engines, "port_handler=slirp4netns", "--publish", "8080:80")
     assert peer(lab, HOST4, 8080, lab.wan) == "198.51.100.2"
     assert peer(lab, "127.0.0.1", 8080) == "10.0.2.2"
+
+
+def test_readme_example(engines, lab):
+    words = engines.readme("podman run").replace("podman run", "podman run --detach").replace("IMAGE", IMAGE).split()
+    engines.run(*words, *HTTPD)
+    assert peer(lab, HOST4, 8080, lab.wan) == "198.51.100.2"
 
 
 def test_published_on_one_address_only(engines, lab):

@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import subprocess
 import tarfile
+import textwrap
 
 from . import world
 
@@ -18,13 +19,13 @@ IMAGE = "localhost/box"
 # The image's /lib and /lib64 lead below /usr: with the host's in place, Python runs in a container.
 WITH_PYTHON = ("--volume", "/usr:/usr:ro")
 
+# What README.md says stands between the two.
 _CONTAINERS_CONF = """[containers]
 cgroups = "disabled"
-[engine]
+{readme}
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 runtime = "crun"
-network_cmd_path = "{slirp4netns}"
 """
 _STORAGE_CONF = """[storage]
 driver = "vfs"
@@ -146,8 +147,9 @@ class Engines:
         self.environment = {
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.runtime),
-            "CONTAINERS_CONF": str(self._write("containers.conf", _CONTAINERS_CONF)),
-            "CONTAINERS_STORAGE_CONF": str(self._write("storage.conf", _STORAGE_CONF)),
+            "CONTAINERS_CONF": str(self._write("containers.conf", _CONTAINERS_CONF.format(readme=self.readme("[engine]")))),
+            "CONTAINERS_STORAGE_CONF": str(self._write("storage.conf", _STORAGE_CONF.format(
+                home=self.home, runtime=self.runtime))),
             "BUILDAH_ISOLATION": "rootless",
             "PATH": f"{self.slirp4netns.parent}:{os.environ['PATH']}",  # Buildah 1.28 and RootlessKit look there
         }
@@ -161,16 +163,27 @@ class Engines:
     @staticmethod
     def _link(lab):
         """The program under test under the name that makes it a slirp4netns, in a directory that has nothing else."""
+        given = os.environ.get("SLIRP4NETNS_UNDER_TEST")
+        if not given:
+            return pathlib.Path(lab.slirp4netns)
         link = world.ROOT / "slirp4netns" / "slirp4netns"
         link.parent.mkdir()
-        link.symlink_to(os.environ.get("SLIRP4NETNS_UNDER_TEST", lab.binary))
+        link.symlink_to(given)
         return link
 
-    def _write(self, name, template):
+    def _write(self, name, text):
         path = self.home / name
-        path.write_text(template.format(slirp4netns=self.slirp4netns, home=self.home, runtime=self.runtime))
+        path.write_text(text)
         path.chmod(0o644)
         return path
+
+    def readme(self, beginning):
+        """The example in README.md that begins so, with the folder of the program under test for the installed one."""
+        paragraphs = (world.REPOSITORY / "README.md").read_text(encoding="utf-8").split("\n\n")
+        (example,) = [text for text in paragraphs if text.startswith(f"    {beginning}")]
+        installed = "/usr/local/libexec/slirp-forwarder"
+        assert installed in example or beginning == "podman run"
+        return textwrap.dedent(example).replace(installed, str(self.slirp4netns.parent))
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -205,16 +218,17 @@ class Engines:
     # --- what runs --------------------------------------------------------------------------------------------------
 
     def forwarders(self):
-        """PID -> words of every process that was started as slirp4netns."""
-        found = {}
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        """PID -> words of every process that was started as slirp4netns, without those that it forked itself."""
+        found, parents = {}, {}
+        for path in pathlib.Path("/proc").glob("[0-9]*"):
             try:
-                words = path.read_bytes().decode().split("\0")[:-1]
+                words = (path / "cmdline").read_bytes().decode().split("\0")[:-1]
+                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
             except OSError:
                 continue
             if words and os.path.basename(words[0]) == "slirp4netns":
-                found[int(path.parent.name)] = words
-        return found
+                found[int(path.name)], parents[int(path.name)] = words, parent
+        return {pid: words for pid, words in found.items() if parents[pid] not in found}
 
     def api_sockets(self):
         """The API sockets of Podman's containers, and network namespaces kept by a mount, that exist now."""

@@ -77,6 +77,7 @@ TEST_F(Replies, flows) {
   instance.live[0].bytes_to_guest = 18446744073709551615U;
   instance.live[0].rtt = std::chrono::microseconds(77);
   instance.live[0].guest.port = 80;
+  instance.live[0].socket = host::SocketId{40};
   const auto flows = read_flows("instance 1", ask("list_flows", {{"limit", 1}}));
   ASSERT_TRUE(flows.has_value()) << flows.error().message;
   EXPECT_EQ(flows->uptime_us, 3723000000U);
@@ -84,6 +85,7 @@ TEST_F(Replies, flows) {
   ASSERT_EQ(flows->flows.size(), 1U);
   EXPECT_EQ(flows->flows[0].bytes_to_guest, 18446744073709551615U);
   EXPECT_EQ(flows->flows[0].rtt_us, 77U);
+  EXPECT_EQ(flows->flows[0].remote_rtt_us, 40000U);
   EXPECT_EQ(flows->flows[0].remote_addr, "");
   EXPECT_EQ(flows->flows[0].guest_port, 80);
 }
@@ -137,8 +139,9 @@ TEST_F(Replies, each_member_has_its_kind) {
     EXPECT_FALSE(read_info("", spoilt(ask("info"), std::string("/ports/0") + member, false))) << member;
   }
   EXPECT_FALSE(read_ports("", spoilt(ask("list_published"), "/ports/0/host_port", 65536)));
-  for (const char* member : {"/protocol", "/inbound", "/guest_addr", "/guest_port", "/remote_addr",
-                             "/remote_port", "/state", "/bytes_from_guest", "/bytes_to_guest", "/rtt_us"}) {
+  for (const char* member :
+       {"/protocol", "/inbound", "/guest_addr", "/guest_port", "/remote_addr", "/remote_port", "/state",
+        "/bytes_from_guest", "/bytes_to_guest", "/rtt_us", "/remote_rtt_us"}) {
     EXPECT_FALSE(read_flows("", spoilt(ask("list_flows"), std::string("/flows/0") + member, 1.5))) << member;
   }
 }

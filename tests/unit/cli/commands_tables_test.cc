@@ -125,16 +125,19 @@ TEST(CommandTables, flows) {
   flows.total = 2;
   flows.rows.resize(2);
   FlowReply& tcp = flows.rows[0].flow;
-  tcp = {"tcp", true, "fd00::100", 80, "2001:db8::1", 4000, "ESTABLISHED", 2048, 5, 1234};
+  tcp = {"tcp", true, "fd00::100", 80, "2001:db8::1", 4000, "ESTABLISHED", 2048, 5, 77, 1234};
   flows.rows[0].rate_from_guest = 1 << 20;
   flows.rows[0].rate_to_guest = 0;
-  flows.rows[1].flow = {"udp", false, "10.0.2.100", 53, "", 0, "", 1, 2, std::nullopt};
+  flows.rows[1].flow = {"udp", false, "10.0.2.100", 53, "", 0, "", 1, 2, std::nullopt, std::nullopt};
   EXPECT_EQ(flows_table(flows),
-            "PROTO  GUEST               REMOTE              STATE          RTT  FROM GUEST  TO GUEST     "
+            "PROTO  GUEST               REMOTE              STATE          RTT  GUEST RTT  FROM GUEST  TO "
+            "GUEST     "
             "SENT  RECEIVED\n"
-            "tcp    [fd00::100]:80  <-  [2001:db8::1]:4000  ESTABLISHED  1.2ms   1.0 MiB/s     0 B/s  2.0 KiB "
+            "tcp    [fd00::100]:80  <-  [2001:db8::1]:4000  ESTABLISHED  1.2ms       77us   1.0 MiB/s     0 "
+            "B/s  2.0 KiB "
             "      5 B\n"
-            "udp    10.0.2.100:53   ->  *                   -                -           -         -      1 B "
+            "udp    10.0.2.100:53   ->  *                   -                -          -           -        "
+            " -      1 B "
             "      2 B\n");
   flows.total = 5000;
   EXPECT_TRUE(flows_table(flows).ends_with("\n2 of 5000 flows\n"));
@@ -146,7 +149,7 @@ TEST(CommandTables, hostile_text_in_any_column) {
   bad.guest_addr = "\x1b";
   FlowRows flows;
   flows.rows.resize(1);
-  flows.rows[0].flow = {"\x1b", true, "\x1b", 80, "\x1b", 4000, "\x1b", 0, 0, std::nullopt};
+  flows.rows[0].flow = {"\x1b", true, "\x1b", 80, "\x1b", 4000, "\x1b", 0, 0, std::nullopt, std::nullopt};
   ListedInstance one = listed("1", "x");
   one.info.guest4 = "\x1b";
   one.info.guest6 = "\x1b";
