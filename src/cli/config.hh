@@ -39,8 +39,7 @@ struct ExtraNamespaces {
 
 struct Config {
   Command command = Command::run;
-  bool slirp4netns = false;           // called by that name: what differs for whoever relies on it
-  std::vector<std::string> warnings;  // what was accepted, and has to be said
+  bool slirp4netns = false;  // called by that name: what differs for whoever relies on it
 
   // The link, and the network on it.
   std::uint32_t mtu = 1500;
@@ -52,18 +51,18 @@ struct Config {
 
   // The way out.
   bool host_loopback = false;
+  bool dns = true;
   std::optional<Address> outbound_address4;
   std::optional<Address> outbound_address6;
   std::string outbound_address4_of;  // the interface whose address that is; empty: none
   std::string outbound_address6_of;
-  std::string outbound_interface;  // empty: any
-  bool dns = true;
+  std::string outbound_interface;    // empty: any
   std::vector<Address> dns_servers;  // empty: those of the host's resolv.conf
 
   // The way in.
   std::vector<engine::PublishRule> publish;
-  bool publish_auto = false;  // what the guest listens on, on the host's loopback
   std::string api_socket;     // empty: only the one in the list of instances
+  bool publish_auto = false;  // what the guest listens on, on the host's loopback
 
   // What the program may still do once it runs (setup/sandbox.hh, setup/seccomp.hh).
   bool sandbox = false;
@@ -72,20 +71,21 @@ struct Config {
   // What is told to people.
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
-  std::string pcap_file;  // empty: none
+  std::string pcap_file;              // empty: none
+  std::vector<std::string> warnings;  // what was accepted, and has to be said
 
   // run
   ExtraNamespaces namespaces;
   std::vector<std::string> guest_command;  // never empty for run
 
   // attach and path (path: always a file).
-  TargetKind target_kind = TargetKind::detect;
   std::string target;
-  int tap_fd = -1;          // for TargetKind::tap_descriptor
   std::string userns_path;  // empty: found from the target
-  bool configure = false;   // always true for run
-  int ready_fd = -1;        // "1" is written to it, and it is closed, once the network works
-  int exit_fd = -1;         // the program ends when this descriptor's other end is closed
+  TargetKind target_kind = TargetKind::detect;
+  bool configure = false;  // always true for run
+  int tap_fd = -1;         // for TargetKind::tap_descriptor
+  int ready_fd = -1;       // "1" is written to it, and it is closed, once the network works
+  int exit_fd = -1;        // the program ends when this descriptor's other end is closed
 };
 
 }  // namespace sf::cli

@@ -11,7 +11,7 @@ from scapy.all import ARP, BOOTP, DHCP, DNS, DNSQR, ICMP, IP, TCP, UDP, Ether, I
 from scapy.all import ICMPv6ND_RA, ICMPv6ND_RS, Raw
 
 from lab import content
-from lab.container import Container, start_ready
+from lab.container import Container, start_ready, stop_ready
 from lab.guest import said
 from lab.network import WAN4, WAN6
 
@@ -37,7 +37,7 @@ def start(lab, path):
 
     yield do
     for process in started:
-        lab.stop(process)
+        stop_ready(lab, process)
 
 
 class Peer:

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from lab.container import Container, start_ready
+from lab.container import Container, start_ready, stop_ready
 from lab.guest import said, wait_for
 from lab.network import HOST4, HOST4_SECOND, HOST6, HOST6_SECOND, WAN4, WAN6
 
@@ -37,7 +37,7 @@ def start(lab):
 
     yield do
     for process in started:
-        lab.stop(process)
+        stop_ready(lab, process)
 
 
 def hello(container, address=WAN4):

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from lab import content
-from lab.container import Container, start_ready
+from lab.container import Container, start_ready, stop_ready
 from lab.guest import said, wait_for
 from lab.network import WAN4, WAN6
 
@@ -39,7 +39,7 @@ def start(lab):
 
     yield do
     for process in started:
-        lab.stop(process)
+        stop_ready(lab, process)
 
 
 def works(container, six=False):

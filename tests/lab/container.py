@@ -1,6 +1,8 @@
 """A namespace that somebody else made, and a program that is started with --ready-fd to give it a network."""
 
+import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
@@ -56,3 +58,14 @@ def start_ready(lab, argv, fds=(), timeout=15, **options):
         lab.stop(process, signal.SIGKILL) if said == b"nothing" else process.wait(5)
         raise AssertionError(f"{argv} said {said + more}, status {process.returncode}")
     return process
+
+
+def stop_ready(lab, process):
+    """Ends a program of start_ready(). It may have complained, but not about a fault that a sanitizer sees."""
+    if process.poll() is None:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+    text = "" if process.poll() is None or process.stderr.closed else process.stderr.read()
+    lab.stop(process, signal.SIGKILL)
+    assert not re.search(r"Sanitizer|runtime error:|terminate called", text), text[-8000:]
