@@ -1,5 +1,6 @@
 #include "base/piece_pool.hh"
 
+#include <algorithm>
 #include <new>
 
 namespace sf::base {
@@ -24,6 +25,7 @@ Piece PiecePool::acquire() {
   if (!kept_.empty()) {
     bytes = kept_.back();
     kept_.pop_back();
+    spare_ = std::min(spare_, kept_.size());
   } else {
     // Left uninitialised on purpose: a piece costs only the pages that are written.
     void* memory = ::operator new(sizeof(PieceBytes), kAlignment, std::nothrow);
@@ -36,11 +38,19 @@ Piece PiecePool::acquire() {
 
 void PiecePool::release(PieceBytes* bytes) {
   --in_use_;
-  if (kept_.size() < kKeep) {
+  if (kept_.size() < kKeepMost) {
     kept_.push_back(bytes);
   } else {
     ::operator delete(bytes, kAlignment);
   }
+}
+
+void PiecePool::trim() {
+  const std::size_t surplus = has_surplus() ? std::min(spare_, kept_.size() - kKeep) : 0;
+  const auto end = kept_.begin() + static_cast<std::ptrdiff_t>(surplus);
+  std::for_each(kept_.begin(), end, [](PieceBytes* bytes) { ::operator delete(bytes, kAlignment); });
+  kept_.erase(kept_.begin(), end);
+  spare_ = kept_.size();
 }
 
 }  // namespace sf::base

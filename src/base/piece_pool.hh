@@ -1,6 +1,8 @@
 // Payload memory: pieces of 64 KiB from one bounded pool that all flows of a shard share.
 //
-// A few free pieces are kept for the next burst, the rest goes back to the system at once.
+// Free pieces are kept for the next burst: getting one from the system and giving it back costs more than a
+// small request does. trim(), called now and then, gives those back that have not been needed since the last
+// time.
 #pragma once
 
 #include <array>
@@ -49,7 +51,7 @@ class Piece {
 class PiecePool {
  public:
   // At most `limit` pieces exist at once. Outlives its pieces.
-  explicit PiecePool(std::size_t limit) : limit_(limit) { kept_.reserve(kKeep); }
+  explicit PiecePool(std::size_t limit) : limit_(limit) { kept_.reserve(kKeepMost); }
   PiecePool(const PiecePool&) = delete;
   PiecePool& operator=(const PiecePool&) = delete;
   ~PiecePool();
@@ -60,7 +62,13 @@ class PiecePool {
   // More than half of the limit is in use: flows hold back.
   [[nodiscard]] bool pressed() const { return in_use_ > limit_ / 2; }
 
-  static constexpr std::size_t kKeep = 16;
+  // Free ones that were not given back to the system. A surplus is more than a quiet pool keeps.
+  [[nodiscard]] std::size_t kept() const { return kept_.size(); }
+  [[nodiscard]] bool has_surplus() const { return kept_.size() > kKeep; }
+  void trim();
+
+  static constexpr std::size_t kKeep = 16;       // for good
+  static constexpr std::size_t kKeepMost = 256;  // until the next trim()
 
  private:
   friend class Piece;
@@ -68,7 +76,8 @@ class PiecePool {
 
   std::size_t limit_;
   std::size_t in_use_ = 0;
-  std::vector<PieceBytes*> kept_;
+  std::vector<PieceBytes*> kept_;  // the one that was used last at the end
+  std::size_t spare_ = 0;          // how many of them there were at least, since the last trim()
 };
 
 }  // namespace sf::base

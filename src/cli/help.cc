@@ -19,8 +19,48 @@ Usage:
   slirp-forwarder [options] PATH
       Make a network namespace with a TAP, bind-mount it on PATH, and stay until
       SIGINT or SIGTERM. CONFIGURE_NETWORK in the environment means --configure.
-      Needs a user and mount namespace, such as that of unshare -mr. A file named
-      "run" or "attach" is written ./run or ./attach.
+      Needs a user and mount namespace, such as that of unshare -mr. A file with the
+      name of a command, such as "run", is written ./run.
+
+  slirp-forwarder ls
+      List what is running of this user's.
+  slirp-forwarder port add INSTANCE RULE... | rm INSTANCE RULE|ID... | ls [INSTANCE]
+      Publish ports at run time, take them away, list them.
+  slirp-forwarder flows [INSTANCE]
+      Show live flows with rates, round-trip time and state.
+)";
+
+constexpr std::string_view kLs = R"(Usage: slirp-forwarder ls [--json]
+
+Lists the running instances of this user, which are found by their sockets in
+$XDG_RUNTIME_DIR/slirp-forwarder. One that does not answer within 2 s is named on standard
+error, and the exit status is 1. Where none is running, nothing is printed.
+)";
+
+constexpr std::string_view kPort = R"(Usage: slirp-forwarder port add [--loopback] [--json] INSTANCE RULE...
+       slirp-forwarder port rm [--json] INSTANCE RULE|ID...
+       slirp-forwarder port ls [--json] [INSTANCE]
+
+Publishes ports of a running instance, takes them away, and lists them.
+RULE is what --publish takes: [tcp|udp/][HOST_ADDR:]HOST_PORT[-END][:GUEST_PORT[-END]].
+add publishes all of the rules or none, and prints each port, one per line, with the port
+that the host chose for 0. rm takes away all of the ports or none; connections through them
+live on. It needs no GUEST_PORT; a number alone is a port's ID or, where there is none, its
+HOST_PORT.
+)";
+
+constexpr std::string_view kFlows =
+    R"(Usage: slirp-forwarder flows [--interval SECONDS] [--limit N] [--json] [INSTANCE]
+
+Shows the live flows of a running instance, the busiest first: RTT is the round trip to the
+remote end and GUEST RTT that to the guest, FROM GUEST and TO GUEST are rates of payload, SENT
+and RECEIVED the guest's bytes so far.
+"->" is a flow that began inside, "<-" one through a published port.
+)";
+
+constexpr std::string_view kInstance = R"(
+INSTANCE is a pid as ls shows it, the beginning of one, or the path of a control socket, with
+a '/' in it. Where one instance alone is running, flows and port ls need none.
 )";
 
 constexpr std::string_view kRun = R"(Usage: slirp-forwarder run [options] [--] [CMD [ARG...]]
@@ -106,6 +146,12 @@ std::string help_text(std::optional<Command> command, const std::string& options
       return fmt::format("{}{}{}{}", kPath, options, kPathExamples, common);
   }
   return {};
+}
+
+std::string control_help_text(std::string_view word, const std::string& options) {
+  const std::string_view head = word == "ls" ? kLs : word == "port" ? kPort : kFlows;
+  return fmt::format("{}{}{}\nThe manual page slirp-forwarder(1) says more.\n", head,
+                     word == "ls" ? "" : kInstance, options);
 }
 
 std::string version_text() {

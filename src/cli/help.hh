@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "cli/config.hh"
 
@@ -17,6 +18,9 @@ namespace sf::cli {
 
 // The whole text: forms, options, examples. Without a command: the overview, with the options common to all.
 [[nodiscard]] std::string help_text(std::optional<Command> command, const std::string& options);
+
+// Of ls, port or flows.
+[[nodiscard]] std::string control_help_text(std::string_view word, const std::string& options);
 
 [[nodiscard]] std::string version_text();
 // What slirp4netns says to -v, with the lines that its callers look for.

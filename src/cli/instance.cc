@@ -132,7 +132,7 @@ control::InstanceInfo ShardInstance::info() const {
   info.target = config_.command == Command::run ? fmt::format("{}", fmt::join(config_.guest_command, " "))
                                                 : config_.target;
   info.version = SF_VERSION;
-  info.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_() - started_);
+  info.uptime = std::chrono::duration_cast<std::chrono::microseconds>(clock_() - started_);
   info.guest4 = network.guest4;
   info.prefix4 = network.prefix4;
   info.guest6 = configured_guest6(config_);

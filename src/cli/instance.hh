@@ -29,6 +29,9 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] bool unpublish(engine::PublishId id) override;
   [[nodiscard]] std::vector<engine::PublishedPort> published() const override;
   [[nodiscard]] std::vector<engine::FlowInfo> flows() const override;
+  [[nodiscard]] std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const override {
+    return shard_.remote_rtt(flow);
+  }
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
 

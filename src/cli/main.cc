@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "cli/addresses.hh"
+#include "cli/commands.hh"
+#include "cli/control_run.hh"
 #include "cli/options.hh"
 #include "cli/program.hh"
 #include "cli/slirp4netns.hh"
@@ -81,7 +83,10 @@ Result<setup::Inside> start_inside(const cli::Config& config, const setup::Signa
 int run(cli::Config config, const setup::SignalState& signals) {
   setup::MessageForm form;
   form.json = config.log_format == cli::LogFormat::json;
-  if (config.slirp4netns) form.program = "slirp4netns", form.warning = "WARNING";
+  if (config.slirp4netns) {
+    form.program = "slirp4netns";
+    form.warning = "WARNING";
+  }
   const Log log(config.log_level, setup::stderr_sink(form));
   for (const std::string& warning : config.warnings) log.warning("{}", warning);
   for (const auto& [option, fd] :
@@ -119,26 +124,47 @@ cli::Environment environment() {
   return {std::getenv("CONFIGURE_NETWORK") != nullptr, shell != nullptr ? shell : ""};
 }
 
+int show(const cli::ShowText& show) {
+  return std::fputs(show.text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0 : cli::kExitFailure;
+}
+
+int wrong_usage(const Error& error) {
+  std::fputs(fmt::format("slirp-forwarder: {}\n", error.message).c_str(), stderr);
+  return cli::kExitUsage;
+}
+
+int wrong_slirp4netns_usage(const Error& error) {
+  std::fputs(fmt::format("slirp4netns: {}\n", error.message).c_str(), stderr);
+  std::fputs(cli::slirp4netns_usage().c_str(), stdout);
+  return cli::kExitFailure;
+}
+
+// ls, port, flows: about instances that run already.
+int run_control_words(const std::vector<std::string>& words) {
+  const auto options = cli::parse_control(words);
+  if (!options) return wrong_usage(options.error());
+  if (const auto* text = std::get_if<cli::ShowText>(&*options)) return show(*text);
+  const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+  const cli::Outcome outcome =
+      cli::run_control(std::get<cli::ControlCommand>(*options),
+                       runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
+  const int shown = show({outcome.out});
+  std::fputs(outcome.errors.c_str(), stderr);
+  return outcome.status != 0 ? outcome.status : shown;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const sf::setup::SignalState signals = sf::setup::take_signals();
-  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
   const bool slirp4netns = argc > 0 && sf::cli::is_slirp4netns(argv[0]);
+  const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (!slirp4netns && !words.empty() && sf::cli::is_control_word(words[0])) return run_control_words(words);
+  const sf::setup::SignalState signals = sf::setup::take_signals();
   auto options =
       slirp4netns ? sf::cli::parse_slirp4netns(words) : sf::cli::parse_options(words, environment());
   if (!options) {
-    std::fputs(
-        fmt::format("{}: {}\n", slirp4netns ? "slirp4netns" : "slirp-forwarder", options.error().message)
-            .c_str(),
-        stderr);
-    if (!slirp4netns) return sf::cli::kExitUsage;
-    std::fputs(sf::cli::slirp4netns_usage().c_str(), stdout);
-    return sf::cli::kExitFailure;
+    return slirp4netns ? wrong_slirp4netns_usage(options.error()) : wrong_usage(options.error());
   }
-  if (const auto* show = std::get_if<sf::cli::ShowText>(&*options)) {
-    return std::fputs(show->text.c_str(), stdout) >= 0 && std::fflush(stdout) == 0 ? 0
-                                                                                   : sf::cli::kExitFailure;
-  }
+  if (const auto* text = std::get_if<sf::cli::ShowText>(&*options)) return show(*text);
   return run(std::get<sf::cli::Config>(*std::move(options)), signals);
 }

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hh"
 #include "base/time.hh"
@@ -25,6 +26,12 @@ enum class Answers { yes, refused, absent, unknown };
 // `timeout` at most, all in all.
 [[nodiscard]] Result<std::string> request(const std::string& path, std::string_view text,
                                           Duration timeout = kReplyTimeout);
+
+// The same of several at once, so that those that do not answer delay no other. The replies are in the order
+// of `paths`. `timeout` holds for up to 500 of them, and then for the next.
+[[nodiscard]] std::vector<Result<std::string>> request_all(const std::vector<std::string>& paths,
+                                                           std::string_view text,
+                                                           Duration timeout = kReplyTimeout);
 
 // Something that recurs: wait() returns when `interval` has passed since start.
 class Interval {

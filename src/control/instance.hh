@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,7 @@ struct InstanceInfo {
   std::string name;    // in the list of instances: the pid
   std::string target;  // what is served: a command line, a pid, a path
   std::string version;
-  std::chrono::seconds uptime{};
+  std::chrono::microseconds uptime{};
   Address guest4;
   Prefix prefix4;
   std::optional<Address> guest6;
@@ -36,6 +37,8 @@ class Instance {
   [[nodiscard]] virtual bool unpublish(engine::PublishId id) = 0;
   [[nodiscard]] virtual std::vector<engine::PublishedPort> published() const = 0;
   [[nodiscard]] virtual std::vector<engine::FlowInfo> flows() const = 0;
+  // Of one that flows() has just returned: the round trip to its remote end.
+  [[nodiscard]] virtual std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const = 0;
   [[nodiscard]] virtual engine::Totals totals() const = 0;
   [[nodiscard]] virtual InstanceInfo info() const = 0;
 };

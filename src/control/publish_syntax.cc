@@ -139,6 +139,13 @@ Result<std::vector<PublishRule>> parse_publish(std::string_view text) {
   return rules;
 }
 
+bool names_guest_port(std::string_view text) {
+  if (const std::size_t slash = text.find('/'); slash != std::string_view::npos)
+    text.remove_prefix(slash + 1);
+  static_cast<void>(take_address(text, text));
+  return text.find(':') != std::string_view::npos;
+}
+
 std::string format_publish(const PublishRule& rule) {
   const std::string host = rule.host_address ? Endpoint{*rule.host_address, rule.host_port}.to_string()
                                              : std::to_string(rule.host_port);

@@ -23,6 +23,9 @@ inline constexpr std::uint32_t kMaxPortsInRange = 1024;
 // rules lead to the guest's loopback is not part of the text.
 [[nodiscard]] Result<std::vector<engine::PublishRule>> parse_publish(std::string_view text);
 
+// `text`, which parse_publish() takes, says GUEST_PORT.
+[[nodiscard]] bool names_guest_port(std::string_view text);
+
 // The form above, with transport and both ports; what parse_publish() makes the same rule of. A rule with a
 // guest address, which only the slirp4netns protocol can make, has it before the guest's port.
 [[nodiscard]] std::string format_publish(const engine::PublishRule& rule);

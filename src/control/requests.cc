@@ -10,6 +10,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "control/bounded_json.hh"
 #include "control/publish_syntax.hh"
 
 namespace sf::control {
@@ -37,19 +38,6 @@ std::string error_with_reason(std::string_view description, const std::string& r
   reply["error"]["desc"] = fmt::format("bad request: {}", description);
   reply["error"]["reason"] = reason;
   return to_text(reply);
-}
-
-// Deeper than any request, and shallow enough for code that walks values recursively.
-constexpr int kMaxDepth = 32;
-
-Json parse(std::string_view text) {
-  bool too_deep = false;
-  const auto watch_depth = [&too_deep](int depth, Json::parse_event_t, Json&) {
-    too_deep = too_deep || depth > kMaxDepth;
-    return !too_deep;
-  };
-  Json json = Json::parse(text.begin(), text.end(), watch_depth, false);
-  return too_deep ? Json(Json::value_t::discarded) : json;
 }
 
 // Null where there is none.
@@ -173,10 +161,14 @@ Json describe(const PublishedPort& port) {
           {"accepted", port.accepted}};
 }
 
-std::string ports_reply(const std::vector<PublishedPort>& ports) {
+Json describe_all(const std::vector<PublishedPort>& ports) {
   Json list = Json::array();
   for (const PublishedPort& port : ports) list.push_back(describe(port));
-  return returned({{"ports", std::move(list)}});
+  return list;
+}
+
+std::string ports_reply(const std::vector<PublishedPort>& ports) {
+  return returned({{"ports", describe_all(ports)}});
 }
 
 // All of a range or nothing.
@@ -255,23 +247,22 @@ const char* name_of(FlowInfo::Protocol protocol) {
   return "";
 }
 
+std::string microseconds_or_null(const std::optional<Duration>& duration) {
+  if (!duration) return "null";
+  return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(*duration).count());
+}
+
 // By hand: nothing in it needs quoting, and it is several times faster than building a Json of each flow.
-void append_flow(std::string& out, const FlowInfo& flow) {
-  using std::chrono::duration_cast;
-  using std::chrono::microseconds;
+void append_flow(std::string& out, const FlowInfo& flow, const std::optional<Duration>& remote_rtt) {
   const bool anywhere = flow.remote == Endpoint{};
   fmt::format_to(
       std::back_inserter(out),
       R"({{"protocol":"{}","inbound":{},"guest_addr":"{}","guest_port":{},"remote_addr":"{}","remote_port":{},)"
-      R"("state":"{}","bytes_from_guest":{},"bytes_to_guest":{},"rtt_us":)",
+      R"("state":"{}","bytes_from_guest":{},"bytes_to_guest":{},"rtt_us":{},"remote_rtt_us":{}}})",
       name_of(flow.protocol), flow.inbound, flow.guest.address.to_string(), flow.guest.port,
       anywhere ? std::string() : flow.remote.address.to_string(), flow.remote.port, flow.state,
-      flow.bytes_from_guest, flow.bytes_to_guest);
-  if (flow.rtt) {
-    fmt::format_to(std::back_inserter(out), "{}}}", duration_cast<microseconds>(*flow.rtt).count());
-  } else {
-    out += "null}";
-  }
+      flow.bytes_from_guest, flow.bytes_to_guest, microseconds_or_null(flow.rtt),
+      microseconds_or_null(remote_rtt));
 }
 
 std::string list_flows(const Json& arguments, Instance& instance) {
@@ -287,24 +278,25 @@ std::string list_flows(const Json& arguments, Instance& instance) {
   std::ranges::partial_sort(flows, flows.begin() + static_cast<std::ptrdiff_t>(count), std::ranges::greater{},
                             [](const FlowInfo& flow) { return flow.bytes_from_guest + flow.bytes_to_guest; });
   flows.resize(count);
-  std::string out = fmt::format(R"({{"return":{{"total":{},"flows":[)", total);
+  std::string out = fmt::format(R"({{"return":{{"uptime_us":{},"total":{},"flows":[)",
+                                instance.info().uptime.count(), total);
   out.reserve(out.size() + count * 256);
   for (const FlowInfo& flow : flows) {
     if (out.back() != '[') out += ',';
-    append_flow(out, flow);
+    append_flow(out, flow, instance.remote_rtt(flow));
   }
   out += "]}}";
   return out;
 }
 
+Json describe(const engine::Totals& totals) {
+  return {{"tcp_opened", totals.tcp_opened},         {"bytes_from_guest", totals.bytes_from_guest},
+          {"bytes_to_guest", totals.bytes_to_guest}, {"frames_from_guest", totals.frames_from_guest},
+          {"frames_dropped", totals.frames_dropped}, {"flows", totals.flows}};
+}
+
 std::string statistics(const Json&, Instance& instance) {
-  const engine::Totals totals = instance.totals();
-  return returned({{"tcp_opened", totals.tcp_opened},
-                   {"bytes_from_guest", totals.bytes_from_guest},
-                   {"bytes_to_guest", totals.bytes_to_guest},
-                   {"frames_from_guest", totals.frames_from_guest},
-                   {"frames_dropped", totals.frames_dropped},
-                   {"flows", totals.flows}});
+  return returned(describe(instance.totals()));
 }
 
 std::string info(const Json&, Instance& instance) {
@@ -312,11 +304,13 @@ std::string info(const Json&, Instance& instance) {
   Json json{{"name", info.name},
             {"target", info.target},
             {"version", info.version},
-            {"uptime_s", info.uptime.count()},
+            {"uptime_s", std::chrono::floor<std::chrono::seconds>(info.uptime).count()},
             {"guest4", info.guest4.to_string()},
             {"prefix4", info.prefix4.to_string()},
             {"guest6", nullptr},
-            {"mtu", info.mtu}};
+            {"mtu", info.mtu},
+            {"ports", describe_all(instance.published())},
+            {"statistics", describe(instance.totals())}};
   if (info.guest6) json["guest6"] = info.guest6->to_string();
   return returned(std::move(json));
 }
@@ -341,7 +335,7 @@ constexpr std::array<std::pair<std::string_view, Handler>, 10> kHandlers{{
 
 std::string dispatch(std::string_view request, Instance& instance) {
   if (request.size() > kMaxRequest) return error_reply("too large message");
-  const Json json = parse(request);
+  const Json json = parse_bounded(request);
   if (json.is_discarded()) return error_reply("cannot parse JSON");
   if (!json.is_object()) return error_reply("json_object() failed");
   const Json& execute = member(json, "execute");

@@ -12,7 +12,9 @@
 //     unpublish       {"id":1} or {"port":"8080:80"}  {"ports":[...]}: those that were taken away
 //     list_published                                  {"ports":[...]}
 //     list_flows      {"limit":100}                   {"total":2,"flows":[...]}: those with the most bytes
-//     first statistics, info, version                       what engine::Totals and InstanceInfo have
+//                                                     first, and "uptime_us", when that was
+//     statistics, version                             what engine::Totals has; the version
+//     info                                            what InstanceInfo has, and "ports" and "statistics"
 #pragma once
 
 #include <string>

@@ -50,7 +50,8 @@ struct FlowInfo {
   const char* state = "";  // RFC 9293's name; "" where there is none
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
-  std::optional<Duration> rtt{};  // to the guest, TCP only, once measured
+  std::optional<Duration> rtt{};            // to the guest, TCP only, once measured
+  host::SocketId socket = host::kNoSocket;  // TCP only: what Shard::remote_rtt() asks
 };
 
 // Sums since the start.

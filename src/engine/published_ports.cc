@@ -1,5 +1,7 @@
 #include "engine/published_ports.hh"
 
+#include <utility>
+
 #include "wire/ip.hh"
 
 namespace sf::engine {
@@ -9,6 +11,8 @@ using host::HostError;
 
 // How many other ports are tried for a client that looks like another one.
 constexpr int kPortTries = 64;
+// How many ports the host may choose until one is free for both IP versions.
+constexpr int kChosenPortTries = 16;
 
 constexpr Address any_address(bool v4) {
   return v4 ? Address::v4(0) : Address();
@@ -32,28 +36,40 @@ tl::expected<host::SocketId, PublishError> PublishedPorts::open(const PublishRul
   return *socket;
 }
 
-tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule) {
-  Port port;
-  port.info.id = next_id_;
-  port.info.rule = rule;
+tl::expected<void, PublishError> PublishedPorts::open_sockets(Port& port) {
+  const PublishRule& rule = port.info.rule;
   for (const bool v4 : {true, false}) {
     const bool wanted = rule.host_address ? rule.host_address->is_v4() == v4 : v4 || network_.ipv6;
     if (!wanted) continue;
-    const Endpoint at{rule.host_address.value_or(any_address(v4)), port.info.rule.host_port};
-    const auto token = make_token(TokenKind::published, Handle{next_id_, v4 ? 0U : 1U});
+    const Endpoint at{rule.host_address.value_or(any_address(v4)), rule.host_port};
+    const auto token = make_token(TokenKind::published, Handle{port.info.id, v4 ? 0U : 1U});
     const auto socket = open(rule, at, token);
     if (!socket) {
       // A host without IPv6 publishes what it has.
-      const bool optional = !v4 && !rule.host_address && socket.error().error == HostError::net_unreachable;
-      if (optional || (!v4 && !rule.host_address && socket.error().error == HostError::no_such_address))
-        continue;
-      for (const host::SocketId open_one : port.sockets) {
-        if (open_one != host::kNoSocket) host_.close(open_one);
+      const HostError error = socket.error().error;
+      const bool lacks_ipv6 = error == HostError::net_unreachable || error == HostError::no_such_address;
+      if (!v4 && !rule.host_address && lacks_ipv6) continue;
+      for (host::SocketId& open_one : port.sockets) {
+        if (open_one != host::kNoSocket) host_.close(std::exchange(open_one, host::kNoSocket));
       }
       return tl::unexpected(socket.error());
     }
     port.sockets[v4 ? 0 : 1] = *socket;
-    if (port.info.rule.host_port == 0) port.info.rule.host_port = host_.local_endpoint(*socket).port;
+    if (rule.host_port == 0) port.info.rule.host_port = host_.local_endpoint(*socket).port;
+  }
+  return {};
+}
+
+tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule) {
+  Port port;
+  port.info.id = next_id_;
+  for (int tries = 1;; ++tries) {
+    port.info.rule = rule;
+    const auto opened = open_sockets(port);
+    if (opened) break;
+    // A port that the host has chosen for IPv4 may be taken for IPv6: another one may be free for both.
+    const bool again = rule.host_port == 0 && opened.error().error == HostError::in_use;
+    if (!again || tries == kChosenPortTries) return tl::unexpected(opened.error());
   }
   const PublishedPort info = port.info;
   ports_.emplace(next_id_++, port);

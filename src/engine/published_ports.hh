@@ -110,6 +110,8 @@ class PublishedPorts {
 
   [[nodiscard]] tl::expected<host::SocketId, PublishError> open(const PublishRule& rule, const Endpoint& at,
                                                                 host::Token token);
+  // Those of its rule; fills in the port that the host chooses. None is left open after an error.
+  [[nodiscard]] tl::expected<void, PublishError> open_sockets(Port& port);
   // True: more clients wait.
   [[nodiscard]] bool accept_clients(Port& port, host::SocketId listener, Time now);
   // True: more datagrams wait.

@@ -1,6 +1,12 @@
 #include "engine/shard.hh"
 
 namespace sf::engine {
+namespace {
+
+// How long free payload memory is kept at least that nothing needs.
+constexpr Duration kTrimInterval = 250ms;
+
+}  // namespace
 
 Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, const Log& log)
     : config_(config),
@@ -74,9 +80,10 @@ Time Shard::end_turn(Time now) {
   if (udp_.end_turn(now)) more = true;
   if (icmp_.end_turn(now)) more = true;
   if (tcp_.end_turn(now)) more = true;
+  if (trim_at_ == kNever && pool_.has_surplus()) trim_at_ = now + kTrimInterval;
   if (more) return now;
-  return std::min(
-      {timers_.next(), dns_.deadline(), reassembly_.deadline(), next_advertisement_, published_.deadline()});
+  return std::min({timers_.next(), dns_.deadline(), reassembly_.deadline(), next_advertisement_, trim_at_,
+                   published_.deadline()});
 }
 
 void Shard::receive_frames(Time now) {
@@ -104,6 +111,10 @@ void Shard::run_deadlines(Time now) {
   while (timers_.next() <= now) on_timer(timers_.pop(), now);
   if (dns_.deadline() <= now) dns_.on_deadline(now);
   if (next_advertisement_ <= now) advertise(now);
+  if (trim_at_ <= now) {
+    pool_.trim();
+    trim_at_ = kNever;
+  }
   while (reassembly_.deadline() <= now) {
     const auto expired = reassembly_.expire(now);
     if (!expired) break;
@@ -148,6 +159,7 @@ std::vector<FlowInfo> Shard::flows() {
     info.bytes_to_guest = flow.bytes_to_guest;
     const Duration rtt = flow.connection.transmit().rtt().smoothed();
     if (rtt != Duration::zero()) info.rtt = rtt;
+    info.socket = flow.socket;
     all.push_back(info);
   });
   const auto add = [&](FlowInfo::Protocol protocol, const auto& flow, const Endpoint& remote, bool inbound) {
@@ -163,6 +175,10 @@ std::vector<FlowInfo> Shard::flows() {
     add(FlowInfo::Protocol::udp, flow, remote, true);
   });
   return all;
+}
+
+std::optional<Duration> Shard::remote_rtt(const FlowInfo& flow) const {
+  return flow.socket == host::kNoSocket ? std::nullopt : host_.round_trip(flow.socket);
 }
 
 Totals Shard::totals() const {

@@ -84,6 +84,8 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   // Flows of all protocols.
   [[nodiscard]] std::size_t flow_count() const;
   [[nodiscard]] std::vector<FlowInfo> flows();
+  // To the remote end of one of them, in the same turn. A system call each, so that not all are asked.
+  [[nodiscard]] std::optional<Duration> remote_rtt(const FlowInfo& flow) const;
   [[nodiscard]] Totals totals() const;
   [[nodiscard]] ShardStats stats() const;
 
@@ -144,6 +146,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;
   Time next_advertisement_ = kNever;
+  Time trim_at_ = kNever;
   ShardStats stats_;
   bool link_ready_ = true;  // frames may have come before the loop began to watch
   bool alive_ = true;

@@ -123,6 +123,8 @@ class Host {
   [[nodiscard]] virtual IoResult receive(SocketId socket, std::span<const MutBytes> into) = 0;
   // Sends a FIN after what was sent.
   virtual void shutdown_send(SocketId socket) = 0;
+  // To the peer, as the host's TCP has measured it; absent where it has not.
+  [[nodiscard]] virtual std::optional<Duration> round_trip(SocketId) const { return std::nullopt; }
   // Closes and resets the peer.
   virtual void abort(SocketId socket) = 0;
 

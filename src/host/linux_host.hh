@@ -47,6 +47,7 @@ class LinuxHost final : public Host {
   [[nodiscard]] IoResult send(SocketId socket, std::span<const Bytes> pieces) override;
   [[nodiscard]] IoResult receive(SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(SocketId socket) override;
+  [[nodiscard]] std::optional<Duration> round_trip(SocketId socket) const override;
   void abort(SocketId socket) override;
 
   [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override;

@@ -49,7 +49,10 @@ tl::expected<UniqueFd, HostError> bound(const Endpoint& at, int type) {
 
 tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at) {
   auto fd = bound(at, SOCK_STREAM);
-  if (fd && ::listen(fd->get(), kBacklog) != 0) return tl::unexpected(bind_error(errno));
+  if (!fd) return fd;
+  // Bytes are passed on as they come. What is accepted inherits it: a call less per client.
+  set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  if (::listen(fd->get(), kBacklog) != 0) return tl::unexpected(bind_error(errno));
   return fd;
 }
 
@@ -68,7 +71,6 @@ tl::expected<UniqueFd, HostError> accept_from(int listener, Endpoint& peer) {
       if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
       return tl::unexpected(host_error_from(errno));
     }
-    set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
     peer = endpoint_from(&address, size);
     return fd;
   }

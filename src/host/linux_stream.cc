@@ -61,6 +61,14 @@ tl::expected<SocketId, HostError> LinuxHost::connect_stream(const Endpoint& to, 
   return adopt(std::move(fd), Kind::stream, v4, token);
 }
 
+std::optional<Duration> LinuxHost::round_trip(SocketId socket) const {
+  tcp_info info{};
+  socklen_t size = sizeof(info);
+  if (::getsockopt(fd_of(socket), IPPROTO_TCP, TCP_INFO, &info, &size) != 0 || info.tcpi_rtt == 0)
+    return std::nullopt;
+  return std::chrono::microseconds(info.tcpi_rtt);
+}
+
 HostError LinuxHost::finish_connect(SocketId socket) {
   Slot* slot = find(socket);
   if (slot == nullptr) return HostError::other;

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import select
 import signal
 import socket
@@ -96,6 +97,8 @@ def test_what_is_left(lab, nothing_left, container, slirp, kind, flags):
     assert by_user.stdout.split() == ["etc", "run"], by_user.stderr
     mounts = [line.split() for line in pathlib.Path(f"/proc/{process.pid}/mountinfo").read_text().splitlines()]
     assert all("ro" in mount[5].split(",") for mount in mounts), mounts
+    places = [mount[4] for mount in mounts]
+    assert [place for place in places if not re.match("/(etc|run)(/|$)", place)] == ["/"], "the old root is gone"
 
     status = status_of(process)
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd"):
@@ -274,8 +277,7 @@ def test_as_podman_calls_it(lab, nothing_left):
             lines = pathlib.Path(f"/proc/{pid}/status").read_text().split("\n")
             assert {line.split("\t")[1] for line in lines if line.startswith(("CapI", "CapP", "CapE", "CapB"))} == {
                 "0000000000000400"}
-            inside = ["nsenter", f"--target={shell.pid}", "--user", "--mount", "--setuid=0", "--setgid=0",
-                      f"--net=/proc/{shell.pid}/root{names['path']}", "--"]
+            inside = [*lab.enter_as_root(shell.pid, "user", "mount")[:-1], f"--net=/proc/{shell.pid}/root{names['path']}", "--"]
             done = subprocess.run([*inside, "curl", "-sS", "--max-time", "5", f"http://{WAN4}/"], capture_output=True,
                                   text=True, check=False, timeout=20)
             assert done.stdout == "hello from the lab\n", done.stderr

@@ -83,5 +83,43 @@ TEST(PiecePool, ManyComeAndGo) {
   }
 }
 
+// Takes and gives back `count` pieces at once.
+void use(PiecePool& pool, std::size_t count) {
+  std::vector<Piece> pieces;
+  while (pieces.size() < count) pieces.push_back(pool.acquire());
+}
+
+TEST(PiecePool, TrimGivesBackWhatWasNotNeeded) {
+  PiecePool pool(4 * PiecePool::kKeep);
+  EXPECT_FALSE(pool.has_surplus());
+  use(pool, 2 * PiecePool::kKeep);
+  EXPECT_TRUE(pool.has_surplus());
+  // Needed since the pool was made: nothing is spare yet. Then all but one are.
+  pool.trim();
+  EXPECT_TRUE(pool.has_surplus());
+  use(pool, 1);
+  pool.trim();
+  EXPECT_FALSE(pool.has_surplus());
+}
+
+TEST(PiecePool, TrimLeavesWhatIsUsedAgainAndAgain) {
+  PiecePool pool(4 * PiecePool::kKeep);
+  use(pool, 3 * PiecePool::kKeep);
+  for (int round = 0; round < 5; ++round) {
+    pool.trim();
+    EXPECT_EQ(pool.kept(), 3 * PiecePool::kKeep);
+    use(pool, 3 * PiecePool::kKeep);
+  }
+}
+
+TEST(PiecePool, KeepsNoMoreThanItsMost) {
+  PiecePool pool(2 * PiecePool::kKeepMost);
+  use(pool, 2 * PiecePool::kKeepMost);
+  EXPECT_EQ(pool.kept(), PiecePool::kKeepMost);
+  pool.trim();
+  pool.trim();
+  EXPECT_EQ(pool.kept(), PiecePool::kKeep);
+}
+
 }  // namespace
 }  // namespace sf::base

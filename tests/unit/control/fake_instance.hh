@@ -29,6 +29,10 @@ class FakeInstance : public Instance {
     ++flows_asked;
     return live;
   }
+  std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const override {
+    if (flow.socket == host::kNoSocket) return std::nullopt;
+    return std::chrono::milliseconds(static_cast<int>(flow.socket));
+  }
   engine::Totals totals() const override { return sums; }
   InstanceInfo info() const override { return about; }
 

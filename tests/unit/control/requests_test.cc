@@ -87,11 +87,25 @@ TEST_F(Requests, nesting_is_bounded) {
 TEST_F(Requests, publish_takes_our_syntax) {
   const Json reply = ask("publish", {{"port", "udp/127.0.0.1:8080:80"}});
   EXPECT_EQ(reply, Json::parse(R"({"return":{"ports":[{"id":1,"port":"udp/127.0.0.1:8080:80","proto":"udp",
-      "host_addr":"127.0.0.1","host_port":8080,"guest_addr":"","guest_port":80,"accepted":0}]}})"));
+      "host_addr":"127.0.0.1","host_port":8080,"guest_addr":"","guest_port":80,"accepted":0,
+      "loopback":false}]}})"));
   ASSERT_EQ(instance.ports.size(), 1U);
   EXPECT_EQ(instance.ports[0].rule,
             (PublishRule{Transport::udp, Address::v4(127, 0, 0, 1), 8080, std::nullopt, 80}));
   EXPECT_EQ(ask("publish", {{"port", "0:80"}})["return"]["ports"][0]["port"], "tcp/40000:80");
+}
+
+TEST_F(Requests, publish_leads_to_the_loopback_where_that_is_asked_for) {
+  EXPECT_EQ(ask("publish", {{"port", "8080:80"}, {"loopback", true}})["return"]["ports"][0]["loopback"],
+            true);
+  EXPECT_EQ(ask("publish", {{"port", "8081:80"}, {"loopback", false}})["return"]["ports"][0]["loopback"],
+            false);
+  ASSERT_EQ(instance.ports.size(), 2U);
+  EXPECT_TRUE(instance.ports[0].rule.loopback);
+  EXPECT_FALSE(instance.ports[1].rule.loopback);
+  EXPECT_EQ(ask("publish", {{"port", "8082:80"}, {"loopback", 1}})["error"]["desc"],
+            "bad request: publish: bad arguments.loopback");
+  EXPECT_THAT(ids(ask("unpublish", {{"port", "8080:80"}})), ElementsAre(1));
 }
 
 TEST_F(Requests, a_range_is_published_whole_or_not_at_all) {
@@ -146,6 +160,7 @@ TEST_F(Requests, flows_are_listed_with_all_that_is_known) {
   tcp.bytes_from_guest = 18446744073709551600U;
   tcp.bytes_to_guest = 7;
   tcp.rtt = std::chrono::nanoseconds(1234567);
+  tcp.socket = host::SocketId{40};
   FlowInfo udp;
   udp.protocol = FlowInfo::Protocol::udp;
   udp.guest = {*Address::parse("fd00::100"), 53};
@@ -153,14 +168,14 @@ TEST_F(Requests, flows_are_listed_with_all_that_is_known) {
   icmp.protocol = FlowInfo::Protocol::icmp;
   icmp.bytes_to_guest = 5;
   instance.live = {udp, icmp, tcp};
-  EXPECT_EQ(ask("list_flows"), Json::parse(R"({"return":{"total":3,"flows":[
+  EXPECT_EQ(ask("list_flows"), Json::parse(R"({"return":{"uptime_us":3723000000,"total":3,"flows":[
     {"protocol":"tcp","inbound":true,"guest_addr":"10.0.2.100","guest_port":80,"remote_addr":"2001:db8::1",
      "remote_port":4000,"state":"ESTABLISHED","bytes_from_guest":18446744073709551600,"bytes_to_guest":7,
-     "rtt_us":1234},
+     "rtt_us":1234,"remote_rtt_us":40000},
     {"protocol":"icmp","inbound":false,"guest_addr":"fd00::100","guest_port":53,"remote_addr":"","remote_port":0,
-     "state":"","bytes_from_guest":0,"bytes_to_guest":5,"rtt_us":null},
+     "state":"","bytes_from_guest":0,"bytes_to_guest":5,"rtt_us":null,"remote_rtt_us":null},
     {"protocol":"udp","inbound":false,"guest_addr":"fd00::100","guest_port":53,"remote_addr":"","remote_port":0,
-     "state":"","bytes_from_guest":0,"bytes_to_guest":0,"rtt_us":null}]}})"));
+     "state":"","bytes_from_guest":0,"bytes_to_guest":0,"rtt_us":null,"remote_rtt_us":null}]}})"));
 }
 
 TEST_F(Requests, the_busiest_flows_come_first_and_not_all) {
@@ -189,9 +204,15 @@ TEST_F(Requests, the_busiest_flows_come_first_and_not_all) {
 TEST_F(Requests, info_statistics_version) {
   EXPECT_EQ(ask("info"), Json::parse(R"({"return":{"name":"4711","target":"curl http://example.test/",
     "version":"1.2.3","uptime_s":3723,"guest4":"10.0.2.100","prefix4":"10.0.2.0/24","guest6":"fd00::100",
-    "mtu":1500}})"));
+    "mtu":1500,"ports":[],"statistics":{"tcp_opened":3,"bytes_from_guest":1000,"bytes_to_guest":2000,
+    "frames_from_guest":40,"frames_dropped":5,"flows":2}}})"));
   instance.about.guest6.reset();
+  instance.about.uptime += std::chrono::microseconds(999999);
   EXPECT_TRUE(ask("info")["return"]["guest6"].is_null());
+  EXPECT_EQ(ask("info")["return"]["uptime_s"], 3723);
+  ask("publish", {{"port", "8080:80"}});
+  EXPECT_EQ(ask("info")["return"]["ports"], ask("list_published")["return"]["ports"]);
+  EXPECT_EQ(ask("info")["return"]["ports"][0]["port"], "tcp/8080:80");
   EXPECT_EQ(ask("statistics"), Json::parse(R"({"return":{"tcp_opened":3,"bytes_from_guest":1000,
     "bytes_to_guest":2000,"frames_from_guest":40,"frames_dropped":5,"flows":2}})"));
   EXPECT_EQ(ask("version"), Json::parse(R"({"return":{"version":"1.2.3"}})"));

@@ -217,6 +217,35 @@ TEST_P(Published, AnyAddressListensOnBothVersions) {
   EXPECT_EQ(host_.sockets[1].to.port, 33000) << "the port that was found for IPv4";
 }
 
+TEST_P(Published, APortThatTheHostChoosesIsFreeForBothVersions) {
+  start();
+  host_.taken = {{Address(), 33000}, {Address(), 33001}};
+  const auto port = shard_->published().add({Transport::tcp, std::nullopt, 0, std::nullopt, 80});
+  ASSERT_TRUE(port);
+  EXPECT_EQ(port->rule.host_port, 33002);
+  EXPECT_EQ(host_.open_sockets(), 2U);
+}
+
+TEST_P(Published, APortThatTheHostChoosesIsGivenUpSomeTime) {
+  start();
+  for (std::uint16_t i = 33000; i < 34000; ++i) host_.taken.insert({Address(), i});
+  const auto port = shard_->published().add({Transport::tcp, std::nullopt, 0, std::nullopt, 80});
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().error, HostError::in_use);
+  EXPECT_EQ(host_.open_sockets(), 0U);
+  EXPECT_LT(host_.next_port, 33100);
+  EXPECT_TRUE(shard_->published().list().empty());
+}
+
+TEST_P(Published, APortThatIsTakenForOneVersionIsNotPublished) {
+  start();
+  host_.taken = {{Address(), 8080}};
+  const auto port = shard_->published().add({Transport::tcp, std::nullopt, 8080, std::nullopt, 80});
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().at, (Endpoint{Address(), 8080}));
+  EXPECT_EQ(host_.open_sockets(), 0U);
+}
+
 TEST_P(Published, UdpClientsAreAnsweredFromThePort) {
   start();
   publish(Transport::udp, guest());

@@ -26,8 +26,10 @@ class ShardPath : public ShardTest {
     return s;
   }
   void hear(const wire::TcpSegment& s) { frame(tcp_frame(ip_to(remote(), IpProtocol::tcp), s)); }
-  void connect() {
-    frame(syn_frame(remote()));
+  void connect(std::optional<std::uint8_t> window_scale = std::nullopt) {
+    wire::TcpSegment first = syn();
+    first.options.window_scale = window_scale;
+    hear(first);
     ASSERT_EQ(host_.connects, 1);
     EXPECT_EQ(host_.current().to, (Endpoint{remote(), 80}));
     EXPECT_EQ(link_.sent.size(), 0U);
@@ -201,6 +203,24 @@ TEST_P(ShardPath, WhileIdleItSleeps) {
   config_.network.ipv6 = true;
   start();
   EXPECT_GE(deadline_, now_ + 60s) << "the next router advertisement";
+}
+
+TEST_P(ShardPath, PayloadMemoryGoesBackAndThenItSleeps) {
+  connect(std::uint8_t{8});
+  host_.current().incoming.resize(2U << 20);
+  event({.readable = true});
+  EXPECT_GT(shard_->stats().pieces_in_use, PiecePool::kKeep);
+  wire::TcpSegment reset = answer(1001);
+  reset.flags.rst = true;
+  hear(reset);
+  EXPECT_EQ(shard_->flow_count(), 0U);
+  int turns = 0;
+  for (const Time end = now_ + 1s; deadline_ <= end; ++turns) {
+    now_ = deadline_;
+    turn();
+  }
+  EXPECT_GE(turns, 1) << "nothing was looked at";
+  EXPECT_LE(turns, 2) << "it does not come to rest";
 }
 
 TEST_P(ShardPath, ALinkThatIsGoneEndsIt) {

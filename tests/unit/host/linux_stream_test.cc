@@ -52,6 +52,18 @@ TEST_P(LinuxStream, ConnectsAndTalks) {
   EXPECT_EQ(rig_.host.finish_connect(socket_), HostError::none);  // as often as asked
 }
 
+TEST_P(LinuxStream, TellsTheRoundTrip) {
+  const Peer listener(SOCK_STREAM, loopback());
+  const Peer peer = connected(listener);
+  const auto round_trip = rig_.host.round_trip(socket_);
+  ASSERT_TRUE(round_trip);
+  EXPECT_GT(*round_trip, 0us);
+  EXPECT_LT(*round_trip, 5s);
+  EXPECT_FALSE(rig_.host.round_trip(kNoSocket));
+  rig_.host.close(socket_);
+  EXPECT_FALSE(rig_.host.round_trip(socket_));
+}
+
 TEST_P(LinuxStream, IsRefusedWhereNobodyListens) {
   Endpoint nobody;
   {

@@ -3,12 +3,14 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -186,6 +188,23 @@ TEST_P(Sandbox, an_open_folder_that_is_gone_leads_nowhere) {
   ::close(folder);
 }
 
+TEST_P(Sandbox, an_open_folder_that_is_covered_leads_nowhere) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can cover it before";
+  const int folder = ::open((base_ + "/socket").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+  check(
+      [&] {
+        CHILD_EXPECT(::faccessat(folder, "file", F_OK, 0) != 0);
+        CHILD_EXPECT(::faccessat(folder, "cover", F_OK, 0) != 0);
+        return 0;
+      },
+      [&] {
+        CHILD_EXPECT(::mount("tmpfs", (base_ + "/socket").c_str(), "tmpfs", 0, "mode=0777") == 0);
+        CHILD_EXPECT(write_file((base_ + "/socket/cover").c_str(), "another folder's"));
+        return 0;
+      });
+  ::close(folder);
+}
+
 TEST_P(Sandbox, a_file_is_found_through_links_out_of_the_folders) {
   fs::create_directories(base_ + "/far/real");
   ASSERT_TRUE(write_file((base_ + "/far/real/resolv.conf").c_str(), "one"));
@@ -268,9 +287,9 @@ TEST_P(Sandbox, does_not_hold_mounted_namespaces) {
   if (!GetParam()) GTEST_SKIP() << "only where the mounts are the caller's own";
   check(
       [&] {
-        struct statvfs status {};
-        CHILD_EXPECT(::statvfs((base_ + "/kept/my net").c_str(), &status) == 0);
-        CHILD_EXPECT(fs::is_empty(base_ + "/kept/my net"));
+        struct statfs status {};
+        CHILD_EXPECT(::statfs((base_ + "/kept/my net").c_str(), &status) == 0);
+        CHILD_EXPECT(status.f_type != NSFS_MAGIC);
         return 0;
       },
       [&] {
@@ -279,6 +298,33 @@ TEST_P(Sandbox, does_not_hold_mounted_namespaces) {
         CHILD_EXPECT(::mount("/proc/self/ns/net", place.c_str(), nullptr, MS_BIND, nullptr) == 0);
         return 0;
       });
+}
+
+// Without user namespaces an unprivileged user has no sandbox, and is told so.
+TEST(SandboxRefused, says_what_is_missing) {
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::_exit([] {
+      const std::string map = fmt::format("0 {} 1", ::geteuid());
+      if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || !write_file("/proc/self/uid_map", map))
+        return kSkipped;
+      CHILD_EXPECT(write_file("/proc/sys/user/max_user_namespaces", "0"));
+      const cap_t none = ::cap_init();
+      CHILD_EXPECT(::cap_set_proc(none) == 0);
+      ::cap_free(none);
+      const auto entered = enter_sandbox({}, Log(LogLevel::error, [](LogLevel, std::string_view) {}));
+      CHILD_EXPECT(!entered);
+      CHILD_EXPECT(entered.error().message.find("sysctl user.max_user_namespaces=") != std::string::npos);
+      CHILD_EXPECT(entered.error().message.find('\n') == std::string::npos);
+      CHILD_EXPECT(fs::exists("/usr"));
+      return 0;
+    }());
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kSkipped) GTEST_SKIP() << "no user namespaces here";
+  EXPECT_EQ(status, 0);
 }
 
 }  // namespace

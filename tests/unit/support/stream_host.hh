@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -140,14 +141,17 @@ class StreamHost final : public Host {
   std::deque<Socket> sockets;
   HostError connect_error = HostError::none;  // known at once
   HostError bind_error = HostError::none;
+  std::set<Endpoint> taken;         // cannot be bound to
+  std::uint16_t next_port = 33000;  // that the host chooses
   int connects = 0;
   Resolvers configured;
 
  private:
   tl::expected<SocketId, HostError> bind(const Endpoint& at, Token token) {
     if (bind_error != HostError::none) return tl::unexpected(bind_error);
+    if (taken.contains(at)) return tl::unexpected(HostError::in_use);
     sockets.push_back({});
-    sockets.back().to = at.port != 0 ? at : Endpoint{at.address, 33000};
+    sockets.back().to = at.port != 0 ? at : Endpoint{at.address, next_port++};
     sockets.back().token = token;
     return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }

@@ -1,0 +1,152 @@
+#include "cli/commands.hh"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "cli/help.hh"
+#include "cli/values.hh"
+#include "control/requests.hh"
+
+namespace sf::cli {
+namespace {
+
+using Action = ControlCommand::Action;
+
+constexpr double kMinInterval = 0.1;
+constexpr double kMaxInterval = 3600;
+
+Result<Duration> parse_interval(std::string_view text) {
+  double seconds = 0;
+  const char* last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, seconds, std::chars_format::fixed);
+  if (error != std::errc{} || end != last || !(seconds >= kMinInterval && seconds <= kMaxInterval)) {
+    return fail("--interval '{}': must be a number of seconds from {} to {}, such as 0.5", text, kMinInterval,
+                kMaxInterval);
+  }
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+void add_options(CLI::App& app, std::string_view word, ControlCommand& command) {
+  app.set_help_flag("-h,--help", "Show this text");
+  // CLI11 groups by what is current when an option is added.
+  app.option_defaults()->group("Ports");
+  if (word == "port") {
+    app.add_flag("--loopback", command.loopback, "add: lead to the inside's 127.0.0.1 and ::1");
+  }
+  app.option_defaults()->group("Output");
+  if (word == "flows") {
+    app.add_option(
+           "--interval",
+           [&command](const CLI::results_t& values) {
+             const auto interval = parse_interval(values.back());
+             if (!interval) throw CLI::ValidationError(interval.error().message);
+             command.interval = *interval;
+             return true;
+           },
+           "How long rates are measured, 0.1 to 3600 (1)")
+        ->type_name("SECONDS")
+        ->expected(1)
+        ->take_last();
+    app.add_option(
+           "--limit",
+           [&command](const CLI::results_t& values) {
+             const auto limit =
+                 parse_number("--limit", values.back(), 1, std::uint32_t{control::kMaxFlowsListed});
+             if (!limit) throw CLI::ValidationError(limit.error().message);
+             command.limit = *limit;
+             return true;
+           },
+           fmt::format("Show that many at most, 1 to {}", control::kMaxFlowsListed))
+        ->type_name("N")
+        ->expected(1)
+        ->take_last();
+  }
+  app.add_flag("--json", command.json, "One JSON document, with exact numbers");
+}
+
+// The words that are no options.
+Result<std::vector<std::string>> plain_words(const CLI::App& app, std::string_view command) {
+  std::vector<std::string> left = app.remaining();
+  const auto mark = std::ranges::find(left, "--");
+  for (auto word = left.begin(); word != mark; ++word) {
+    if (word->size() > 1 && word->front() == '-') {
+      return fail("'{}': is not an option here; see slirp-forwarder {} --help", *word, command);
+    }
+  }
+  if (mark != left.end()) left.erase(mark);
+  return left;
+}
+
+Result<void> take_port_words(ControlCommand& command, std::vector<std::string> words) {
+  constexpr std::string_view kForms =
+      "port add INSTANCE RULE..., port rm INSTANCE RULE|ID... or port ls [INSTANCE]";
+  if (words.empty()) return fail("what to do with ports is missing: {}", kForms);
+  const std::string action = words.front();
+  words.erase(words.begin());
+  if (action != "add" && action != "rm" && action != "ls") {
+    return fail("port '{}': is neither add, rm nor ls; the forms are {}", action, kForms);
+  }
+  if (command.loopback && action != "add") return fail("--loopback: is for port add alone");
+  if (action == "ls") {
+    command.action = Action::port_ls;
+    if (words.size() > 1) return fail("'{}': is one word too many; the form is port ls [INSTANCE]", words[1]);
+    if (!words.empty()) command.instance = words[0];
+    return {};
+  }
+  // Not left out here: a lone number could be either.
+  command.action = action == "add" ? Action::port_add : Action::port_rm;
+  const std::string_view what = action == "add" ? "RULE" : "RULE|ID";
+  if (words.empty()) return fail("INSTANCE is missing; the form is port {} INSTANCE {}...", action, what);
+  command.instance = words[0];
+  command.ports.assign(words.begin() + 1, words.end());
+  if (command.ports.empty()) {
+    return fail("{} is missing; the form is port {} INSTANCE {}...", what, action, what);
+  }
+  return {};
+}
+
+Result<void> take_words(ControlCommand& command, std::string_view word, std::vector<std::string> words) {
+  if (word == "port") return take_port_words(command, std::move(words));
+  command.action = word == "ls" ? Action::ls : Action::flows;
+  const std::size_t most = command.action == Action::ls ? 0 : 1;
+  if (words.size() > most) {
+    return fail("'{}': is one word too many; see slirp-forwarder {} --help", words[most], word);
+  }
+  if (!words.empty()) command.instance = words[0];
+  return {};
+}
+
+}  // namespace
+
+bool is_control_word(std::string_view word) {
+  constexpr std::array<std::string_view, 3> kWords{"ls", "port", "flows"};
+  return std::ranges::find(kWords, word) != kWords.end();
+}
+
+Result<ControlOptions> parse_control(const std::vector<std::string>& words) {
+  const std::string& word = words.front();
+  ControlCommand command;
+  CLI::App app;
+  add_options(app, word, command);
+  app.allow_extras();
+  app.failure_message(CLI::FailureMessage::simple);
+  try {
+    std::vector<std::string> reversed(words.begin() + 1, words.end());  // CLI11 takes them from the back
+    std::ranges::reverse(reversed);
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    return ShowText{control_help_text(word, option_lines(app))};
+  } catch (const CLI::ParseError& error) {
+    return fail("{}", error.what());
+  }
+  auto left = plain_words(app, word);
+  if (!left) return tl::unexpected(left.error());
+  if (auto taken = take_words(command, word, *std::move(left)); !taken) return tl::unexpected(taken.error());
+  return command;
+}
+
+}  // namespace sf::cli

@@ -1,0 +1,184 @@
+#include "cli/control_run.hh"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "cli/documents.hh"
+#include "cli/flow_rates.hh"
+#include "cli/port_names.hh"
+#include "cli/printable.hh"
+#include "cli/replies.hh"
+#include "cli/tables.hh"
+#include "control/client.hh"
+#include "control/directory.hh"
+#include "control/requests.hh"
+
+namespace sf::cli {
+namespace {
+
+using control::FoundInstance;
+using Action = ControlCommand::Action;
+using Json = nlohmann::json;
+
+Result<std::vector<FoundInstance>> running_instances(const std::optional<std::string>& xdg_runtime_dir) {
+  const auto directory = control::instance_directory(xdg_runtime_dir);
+  if (!directory) {
+    return fail(
+        "cannot look for instances: XDG_RUNTIME_DIR is not set, and there is no directory of this user's in "
+        "/run/user; set it as it was when they were started");
+  }
+  return control::find_instances(*directory);
+}
+
+std::string request_text(const char* execute, const Json& arguments = Json::object()) {
+  // What is not UTF-8 is nothing that the instance knows.
+  return Json{{"execute", execute}, {"arguments", arguments}}.dump(-1, ' ', false,
+                                                                   Json::error_handler_t::replace);
+}
+
+// The socket of one instance, and how messages call it.
+class Peer {
+ public:
+  explicit Peer(const FoundInstance& instance)
+      : path_(instance.path), name_(fmt::format("instance {}", printable(instance.pid))) {}
+
+  [[nodiscard]] Result<std::vector<PortReply>> publish(const std::string& rule, bool loopback) const {
+    Json arguments{{"port", rule}};
+    if (loopback) arguments["loopback"] = true;
+    return ask(read_ports, "publish", arguments);
+  }
+  [[nodiscard]] Result<std::vector<PortReply>> unpublish(std::uint64_t id) const {
+    return ask(read_ports, "unpublish", {{"id", id}});
+  }
+  [[nodiscard]] Result<std::vector<PortReply>> ports() const { return ask(read_ports, "list_published"); }
+  [[nodiscard]] Result<FlowsReply> flows() const {
+    return ask(read_flows, "list_flows", {{"limit", control::kMaxFlowsListed}});
+  }
+
+ private:
+  template <typename Reply>
+  [[nodiscard]] Result<Reply> ask(Result<Reply> (*read)(std::string_view, std::string_view),
+                                  const char* execute, const Json& arguments = Json::object()) const {
+    const auto reply = control::request(path_, request_text(execute, arguments));
+    if (!reply) return fail("{}", printable(reply.error().message));
+    return read(name_, *reply);
+  }
+
+  std::string path_;
+  std::string name_;
+};
+
+Outcome failed(const Error& error) {
+  return {.errors = fmt::format("slirp-forwarder: {}\n", error.message), .status = kExitFailure};
+}
+
+Outcome list_instances(const ControlCommand& command, const std::vector<FoundInstance>& running) {
+  std::vector<std::string> paths;
+  paths.reserve(running.size());
+  for (const FoundInstance& one : running) paths.push_back(one.path);
+  const auto replies = control::request_all(paths, request_text("info"), kListTimeout);
+  std::vector<ListedInstance> listed;
+  std::vector<UnansweredInstance> unanswered;
+  Outcome outcome;
+  for (std::size_t i = 0; i < running.size(); ++i) {
+    const auto& [pid, path] = running[i];
+    auto info = replies[i] ? read_info(fmt::format("instance {}", pid), *replies[i])
+                           : Result<InfoReply>(tl::unexpected(replies[i].error()));
+    if (info) {
+      listed.push_back({pid, path, *std::move(info)});
+      continue;
+    }
+    // One that has ended meanwhile is no longer one.
+    const control::Answers now = control::probe(path);
+    if (now == control::Answers::refused || now == control::Answers::absent) continue;
+    const std::string error = printable(info.error().message);
+    unanswered.push_back({pid, path, error});
+    outcome.errors += fmt::format("slirp-forwarder: {}\n", error);
+    outcome.status = kExitFailure;
+  }
+  outcome.out = command.json ? instances_document(listed, unanswered) : instances_table(listed);
+  return outcome;
+}
+
+// All rules or none: what was published before one that fails is taken back.
+Outcome add_ports(const ControlCommand& command, const Peer& peer) {
+  // One that does not answer must not do later what this command has then said to have failed.
+  if (const auto awake = peer.ports(); !awake) return failed(awake.error());
+  std::vector<PortReply> added;
+  for (const std::string& rule : command.ports) {
+    auto ports = peer.publish(rule, command.loopback);
+    if (ports) {
+      added.insert(added.end(), ports->begin(), ports->end());
+      continue;
+    }
+    std::string message = ports.error().message;
+    for (const PortReply& port : added) {
+      if (peer.unpublish(port.id)) continue;
+      message += fmt::format("; and {} stays published, which could not be taken back", printable(port.port));
+      break;
+    }
+    return failed({message});
+  }
+  return {.out = command.json ? ports_document(added) : port_lines(added)};
+}
+
+Outcome remove_ports(const ControlCommand& command, const Peer& peer) {
+  const auto published = peer.ports();
+  if (!published) return failed(published.error());
+  const auto ports = find_ports(*published, command.ports);
+  if (!ports) return failed(ports.error());
+  for (const PortReply& port : *ports) {
+    if (const auto removed = peer.unpublish(port.id); !removed) return failed(removed.error());
+  }
+  return {.out = command.json ? ports_document(*ports) : port_lines(*ports)};
+}
+
+Outcome list_ports(const ControlCommand& command, const Peer& peer) {
+  const auto ports = peer.ports();
+  if (!ports) return failed(ports.error());
+  return {.out = command.json ? ports_document(*ports) : ports_table(*ports)};
+}
+
+Outcome list_flows(const ControlCommand& command, const Peer& peer) {
+  control::Interval interval(command.interval);
+  const auto before = peer.flows();
+  if (!before) return failed(before.error());
+  interval.wait();
+  auto after = peer.flows();
+  // cppcheck-suppress identicalConditionAfterEarlyExit; asked again, it has another answer
+  if (!after) return failed(after.error());
+  const FlowRows flows = with_rates(*before, *std::move(after), command.limit);
+  return {.out = command.json ? flows_document(flows) : flows_table(flows)};
+}
+
+}  // namespace
+
+Outcome run_control(const ControlCommand& command, const std::optional<std::string>& xdg_runtime_dir) {
+  std::vector<FoundInstance> running;
+  if (!command.instance || command.instance->find('/') == std::string::npos) {
+    auto found = running_instances(xdg_runtime_dir);
+    if (!found) return failed(found.error());
+    running = *std::move(found);
+  }
+  if (command.action == Action::ls) return list_instances(command, running);
+  const auto instance = choose_instance(running, command.instance);
+  if (!instance) return failed(instance.error());
+  const Peer peer(*instance);
+  switch (command.action) {
+    case Action::ls:
+      break;
+    case Action::port_add:
+      return add_ports(command, peer);
+    case Action::port_rm:
+      return remove_ports(command, peer);
+    case Action::port_ls:
+      return list_ports(command, peer);
+    case Action::flows:
+      return list_flows(command, peer);
+  }
+  return {};
+}
+
+}  // namespace sf::cli

@@ -1,0 +1,25 @@
+// Carries out a ControlCommand: finds the instances, asks them, and says what they have answered.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/commands.hh"
+
+namespace sf::cli {
+
+// For standard output and standard error (whole lines), and the exit status.
+struct Outcome {
+  std::string out{};
+  std::string errors{};
+  int status = 0;
+};
+
+// How long `ls` waits for instances that do not answer.
+inline constexpr Duration kListTimeout = 2s;
+
+// `xdg_runtime_dir` is the environment's XDG_RUNTIME_DIR.
+[[nodiscard]] Outcome run_control(const ControlCommand& command,
+                                  const std::optional<std::string>& xdg_runtime_dir);
+
+}  // namespace sf::cli

@@ -1,0 +1,67 @@
+// What instances answer, as plain data. The text comes from another process, at a path that somebody named:
+// whatever is in it, reading it gives a value or an Error of one line. Strings in the values are as they
+// came; printable.hh is for showing them.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hh"
+
+namespace sf::cli {
+
+struct PortReply {
+  std::uint64_t id = 0;
+  std::string port;       // what RULE is
+  std::string proto;      // tcp or udp
+  std::string host_addr;  // empty: all
+  std::uint16_t host_port = 0;
+  std::string guest_addr;  // empty: its own
+  std::uint16_t guest_port = 0;
+  std::uint64_t accepted = 0;
+  bool loopback = false;  // leads to the guest's loopback
+};
+
+struct InfoReply {
+  std::string target;
+  std::string version;
+  std::uint64_t uptime_s = 0;
+  std::string guest4;
+  std::string prefix4;
+  std::optional<std::string> guest6;
+  std::uint64_t mtu = 0;
+  std::uint64_t flows = 0;
+  std::uint64_t bytes_from_guest = 0;
+  std::uint64_t bytes_to_guest = 0;
+  std::vector<PortReply> ports;
+};
+
+struct FlowReply {
+  std::string protocol;
+  bool inbound = false;
+  std::string guest_addr;
+  std::uint16_t guest_port = 0;
+  std::string remote_addr;  // empty: anywhere
+  std::uint16_t remote_port = 0;
+  std::string state;
+  std::uint64_t bytes_from_guest = 0;
+  std::uint64_t bytes_to_guest = 0;
+  std::optional<std::uint64_t> rtt_us;         // to the guest
+  std::optional<std::uint64_t> remote_rtt_us;  // beyond the host
+};
+
+struct FlowsReply {
+  std::uint64_t uptime_us = 0;  // when it was made
+  std::uint64_t total = 0;      // all there are, listed or not
+  std::vector<FlowReply> flows;
+};
+
+// `who` names the instance in an Error. An error reply is an Error: the reason that the instance has given.
+[[nodiscard]] Result<InfoReply> read_info(std::string_view who, std::string_view reply);
+[[nodiscard]] Result<std::vector<PortReply>> read_ports(std::string_view who, std::string_view reply);
+[[nodiscard]] Result<FlowsReply> read_flows(std::string_view who, std::string_view reply);
+
+}  // namespace sf::cli
