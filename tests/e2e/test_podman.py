@@ -1,5 +1,6 @@
 """Podman, rootless, with the program under test as its slirp4netns (network_cmd_path in containers.conf)."""
 
+import json
 import os
 import pathlib
 import re
@@ -254,6 +255,16 @@ def test_the_program_under_test_is_the_one_that_runs(engines):
     assert re.fullmatch(r"--disable-host-loopback --mtu=65520 --enable-sandbox --enable-seccomp --enable-ipv6 -c -e 3 -r 4 "
                         r"--api-socket \S+\.net --netns-type=path \S+ tap0", line), line
     assert [path for path in map(pathlib.Path, words) if path in engines.api_sockets()], "the socket is where Podman wants it"
+
+
+def test_containers_are_listed(engines, lab):
+    """The process that serves a container, confined as it is, answers `ls` and changes its ports."""
+    serve(engines, "port_handler=slirp4netns", "--publish", "8080:80")
+    ((pid, _),) = engines.forwarders().items()
+    (listed,) = json.loads(engines.run(lab.binary, "ls", "--json"))["instances"]
+    assert listed["pid"] == pid
+    engines.run(lab.binary, "port", "add", str(pid), "8081:80")
+    assert peer(lab, HOST4, 8081, lab.wan) == "198.51.100.2"
 
 
 def test_stop_start_and_restart(engines, lab):
