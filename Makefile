@@ -5,13 +5,14 @@ SHELL := /bin/bash
 
 JOBS ?= $(shell nproc)
 SEEDS ?= 2000
+ROUNDS ?= 5
 PYTHON := /usr/bin/python3
 CONFIGURE := cmake -G Ninja -S . $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench install clean
+.PHONY: help deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench bench-stream bench-published install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,9 +52,17 @@ lint: build ## clang-tidy, cppcheck, formatting
 format: ## format all C++ files in place
 	@find src tests -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
 
-bench: build ## one TCP stream, interleaved with native, slirp4netns and pasta; JSON in build/bench/
-	@mkdir -p build/bench
-	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) bench/stream.py --output $(CURDIR)/build/bench
+BENCH = mkdir -p build/bench; $(LAB) --binary build/slirp-forwarder world -- $(PYTHON) bench/$(1).py --rounds $(ROUNDS) --output $(CURDIR)/build/bench
+
+bench: build ## both benchmarks, interleaved with native and the peers; JSON in build/bench/
+	@$(call BENCH,stream)
+	@$(call BENCH,published)
+
+bench-stream: build ## one TCP stream to the outside and back
+	@$(call BENCH,stream)
+
+bench-published: build ## a published port: streams, and requests to nginx
+	@$(call BENCH,published)
 
 install: build ## install the program and its man page (DESTDIR and PREFIX as usual)
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))

@@ -10,6 +10,7 @@ The client, the server and the forwarder share the machine: nginx has one worker
 import itertools
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -136,21 +137,34 @@ def cases(bench, options, names):
             yield measurement, None, name, "1000/s", lambda name=name, extra=extra: bench.requests(name, 1500, extra)
 
 
+def without_tools(measurements):
+    """Those for which the client and the server are there; one line for each that is not."""
+    lacking = [tool for tool in ("nginx", "wrk") if not shutil.which(tool)]
+    for tool in lacking:
+        print(f"requests: left out: {tool} is not installed", flush=True)
+    return [name for name in measurements if name in STREAMS or not lacking]
+
+
 def print_targets(table):
-    """What is to be reached, beside what was."""
-    def verdict(ratio, wanted):
-        return f"{ratio:.2f} times: {'reached' if ratio >= wanted else 'NOT reached'}"
+    """What is to be reached, beside what was, and beside native."""
+    def verdict(value, base, wanted, native):
+        bound = f" (native: {native / base:.2f})" if native else ""
+        return f"{value / base:.2f} times: {'reached' if value >= wanted * base else 'NOT reached'}{bound}"
 
     print()
     for row in table:
-        of = lambda name: report.median(table, row["measurement"], row["mtu"], name)  # noqa: E731
+        def of(name, row=row):
+            return report.median(table, row["measurement"], row["mtu"], name)
+
         where = f"{row['measurement']}{', MTU ' + str(row['mtu']) if row['mtu'] else ''}"
-        if row["contender"] == contenders.Forwarder.name and of(contenders.Slirp4netns.name):
-            print(f"Through the TAP, at least 3 times slirp4netns: {where}: {verdict(row['median'] / of(contenders.Slirp4netns.name), 3)}")
+        slirp4netns, native = of(contenders.Slirp4netns.name), of(contenders.Native.name)
+        if row["contender"] == contenders.Forwarder.name and slirp4netns:
+            print(f"Through the TAP, at least 3 times slirp4netns: {where}: {verdict(row['median'], slirp4netns, 3, native)}")
         others = {name: of(name) for name in contenders.ALL if contenders.ALL[name].is_peer and of(name)}
         if row["contender"] == contenders.ForwarderLoopback.name and others:
             fastest = max(others, key=others.get)
-            print(f"--publish-loopback, level with the fastest of the others ({fastest}): {where}: {verdict(row['median'] / others[fastest], 1)}")
+            print(f"--publish-loopback, level with the fastest of the others ({fastest}): {where}: "
+                  f"{verdict(row['median'], others[fastest], 1, native)}")
 
 
 def main():
@@ -160,6 +174,7 @@ def main():
     options = made.parse_args()
     report.inside_or_exit("published.py")
     names = contenders.present(options.contenders)
+    options.measurements = without_tools(options.measurements)
     with Lab() as lab:
         chosen = [case for case in cases(Bench(lab, options), options, names) if case[0] in options.measurements]
         results = report.take_turns(chosen, options.rounds)

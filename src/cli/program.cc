@@ -132,8 +132,8 @@ Result<int> Program::run() {
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.
   host::LoopbackPorts loopback(
       **loop,
-      [this](host::GuestSocketKind kind, unsigned count) {
-        inside_.ask_for_sockets({kind.stream, kind.v4, count});
+      [this, &loopback](host::GuestSocketKind kind, unsigned count) {
+        if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
       config_.command == Command::run ? kSpareSockets : 0, {}, log_);
   ShardInstance instance(shard, loopback, config_, std::to_string(::getpid()),
@@ -251,6 +251,7 @@ void Program::tell_ready() {
 }
 
 void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
+  const int fd = inside_.event_fd();  // closed by its end
   setup::InsideEvent event = inside_.on_event();
   switch (event.kind) {
     case setup::InsideEvent::Kind::none:
@@ -269,7 +270,8 @@ void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, Au
       log_.warning("{}", event.text);
       break;
     case setup::InsideEvent::Kind::ended:
-      loop.unwatch(inside_.event_fd());
+      loop.unwatch(fd);
+      loopback.on_no_more_sockets();
       if (config_.command == Command::run || event.status != 0) loop.stop(event.status);
       break;
   }

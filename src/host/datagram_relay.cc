@@ -8,6 +8,15 @@
 #include "host/linux_address.hh"
 
 namespace sf::host {
+namespace {
+
+// Any other error is about the path to the guest's port, which is closed, say. The socket goes then: it holds
+// the guest's namespace, and the client's next datagram gets another one.
+bool is_passing(int error) {
+  return error == EAGAIN || error == EINTR || error == EMSGSIZE || error == ENOBUFS;
+}
+
+}  // namespace
 
 DatagramRelay::DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token)
     : loop_(loop), sockets_(sockets), token_(token), buffer_(new std::uint8_t[kMaxDatagram]) {}
@@ -30,6 +39,8 @@ bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint
       // A port that is closed inside says so with the next call; what is lost then is lost as on any path.
       if (::send(client->socket.get(), buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
         client->bytes_to_guest += count;
+      } else if (!is_passing(errno)) {
+        forget(by_peer_.at({port, client->peer}));
       }
     } else if (client->held.size() < kMaxHeld) {
       client->held.emplace_back(buffer_.get(), buffer_.get() + got);
@@ -76,6 +87,9 @@ void DatagramRelay::on_socket(Handle handle, UniqueFd socket) {
   for (const auto& datagram : std::exchange(client->held, {})) {
     if (::send(client->socket.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
       client->bytes_to_guest += datagram.size();
+    } else if (!is_passing(errno)) {
+      forget(handle);
+      return;
     }
   }
 }
@@ -99,7 +113,11 @@ bool DatagramRelay::end_turn(Time now) {
     for (; left > 0; --left) {
       const ssize_t got = ::recv(client->socket.get(), buffer_.get(), kMaxDatagram, MSG_DONTWAIT);
       if (got < 0 && errno == EAGAIN) break;
-      if (got < 0) continue;
+      if (got < 0 && is_passing(errno)) continue;
+      if (got < 0) {
+        forget(handle);
+        break;
+      }
       client->last_active = now;
       const auto count = static_cast<std::size_t>(got);
       if (::sendto(client->port_fd, buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL, to.get(), to.size()) >=

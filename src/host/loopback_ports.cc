@@ -1,6 +1,8 @@
 #include "host/loopback_ports.hh"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -29,6 +31,14 @@ Address loopback(bool v4) {
   return v4 ? Address::v4(127, 0, 0, 1) : Address().plus(1);
 }
 
+// A socket holds the guest's namespace. Where the process at its other end is gone and the client stays, the
+// kernel inside forgets that end after a minute (net.ipv4.tcp_fin_timeout), and answers a probe with a reset.
+void set_keepalive(int fd) {
+  constexpr std::array<std::array<int, 3>, 3> kOptions{
+      {{SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 15}}};
+  for (const auto& [level, name, value] : kOptions) ::setsockopt(fd, level, name, &value, sizeof(value));
+}
+
 void reset(UniqueFd& fd) {
   const linger none{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &none, sizeof(none));
@@ -49,8 +59,8 @@ LoopbackPorts::LoopbackPorts(EventLoop& loop, GuestSockets::Ask ask, unsigned sp
 
 LoopbackPorts::~LoopbackPorts() {
   loop_.set_side(nullptr);
-  connections_.for_each([](Handle, Connection& connection) {
-    if (connection.pair) connection.pair->abort();
+  connections_.for_each([this](Handle, Connection& connection) {
+    if (connection.pair) connection.pair->finish(pool_);
     if (connection.client) reset(connection.client);
   });
 }
@@ -152,7 +162,8 @@ void LoopbackPorts::on_socket_event(Token token, Readiness readiness, Time) {
   if (connection == nullptr) return;
   if (!connection->pair) {
     // Only the guest's socket is watched yet.
-    if (readiness.writable || readiness.error || readiness.hang_up) on_connected(handle, *connection);
+    if (readiness.writable || readiness.error || readiness.hang_up)
+      on_connected(handle, *connection, readiness);
     return;
   }
   const bool client = role_of(token) == Role::client;
@@ -192,16 +203,24 @@ Time LoopbackPorts::end_turn(Time now) {
 
 void LoopbackPorts::run_turn() {
   next_turn_.swap(turn_);
+  std::uint64_t moved = 0;
   for (const Handle handle : next_turn_) {
+    if (moved >= kTurnBudget) {  // the others come first in the next turn
+      turn_.push_back(handle);
+      continue;
+    }
     Connection* connection = connections_.find(handle);
     if (connection == nullptr) continue;
     connection->in_turn = false;
-    switch (connection->pair->run(pool_)) {
+    const std::uint64_t before = connection->pair->bytes();
+    const SplicedPair::Outcome outcome = connection->pair->run(pool_);
+    moved += connection->pair->bytes() - before;
+    switch (outcome) {
       case SplicedPair::Outcome::waiting:
         break;
       case SplicedPair::Outcome::more:
         connection->in_turn = true;
-        turn_.push_back(handle);
+        again_.push_back(handle);
         break;
       case SplicedPair::Outcome::failed:
         connection->pair->abort();
@@ -212,6 +231,8 @@ void LoopbackPorts::run_turn() {
     }
   }
   next_turn_.clear();
+  turn_.insert(turn_.end(), again_.begin(), again_.end());
+  again_.clear();
 }
 
 void LoopbackPorts::mark_busy(Port& port) {
@@ -284,6 +305,7 @@ void LoopbackPorts::on_guest_socket(Handle handle, UniqueFd socket) {
   // for it.
   const bool begun = ::fcntl(socket.get(), F_SETFL, O_NONBLOCK) == 0 &&
                      (::connect(socket.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS);
+  set_keepalive(socket.get());
   if (!begun || loop_.add_socket(socket.get(), make_token(Role::guest, handle)) != 0) {
     on_refused(handle, *connection);
     return;
@@ -291,7 +313,7 @@ void LoopbackPorts::on_guest_socket(Handle handle, UniqueFd socket) {
   connection->guest = std::move(socket);
 }
 
-void LoopbackPorts::on_connected(Handle handle, Connection& connection) {
+void LoopbackPorts::on_connected(Handle handle, Connection& connection, Readiness readiness) {
   int error = 0;
   socklen_t size = sizeof(error);
   if (::getsockopt(connection.guest.get(), SOL_SOCKET, SO_ERROR, &error, &size) != 0 || error != 0 ||
@@ -301,6 +323,8 @@ void LoopbackPorts::on_connected(Handle handle, Connection& connection) {
   }
   ++past_.opened;
   connection.pair.emplace(std::move(connection.client), std::move(connection.guest));
+  // A service may have said all it has to say by now: its FIN is not announced again.
+  connection.pair->on_event(SplicedPair::Side::guest, readiness);
   connection.in_turn = true;
   turn_.push_back(handle);
 }

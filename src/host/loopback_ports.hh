@@ -54,6 +54,12 @@ class LoopbackPorts final : public Loopback, public Reactor {
   void on_sockets(GuestSocketKind kind, std::vector<UniqueFd> sockets) {
     sockets_.on_sockets(kind, std::move(sockets));
   }
+  // It is gone: what was asked for will not come.
+  void on_no_more_sockets() {
+    for (const bool stream : {true, false}) {
+      for (const bool v4 : {true, false}) sockets_.on_sockets({stream, v4}, {});
+    }
+  }
 
   void on_link_readable(Time) override {}
   void on_socket_event(Token token, Readiness readiness, Time now) override;
@@ -62,6 +68,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
 
  private:
   static constexpr int kAcceptsPerTurn = 64;
+  static constexpr std::uint64_t kTurnBudget = std::uint64_t{8} << 20;  // bytes; then others have their turn
 
   struct Port {
     LoopbackPort info;
@@ -83,7 +90,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
   [[nodiscard]] bool accept_clients(Port& port, int listener, Time now);
   void connect(Handle handle);
   void on_guest_socket(Handle handle, UniqueFd socket);
-  void on_connected(Handle handle, Connection& connection);
+  void on_connected(Handle handle, Connection& connection, Readiness readiness);
   void on_refused(Handle handle, Connection& connection);
   void run_turn();
   void destroy(Handle handle);
@@ -103,6 +110,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
   std::vector<LoopbackId> busy_;
   std::vector<Handle> turn_;
   std::vector<Handle> next_turn_;
+  std::vector<Handle> again_;
   bool held_back_ = false;  // a limit was reached: clients wait
   Time retry_at_ = kNever;
   LoopbackTotals past_;  // of what has ended

@@ -11,6 +11,7 @@ namespace {
 
 // Below that, copying is as cheap.
 constexpr std::size_t kMany = std::size_t{32} * 1024;
+constexpr int kLastRuns = 16;  // before the program ends: more than all buffers of a connection
 
 bool is_temporary(int error) {
   return error == EAGAIN || error == EINTR;
@@ -47,11 +48,14 @@ void SplicedPair::on_event(Side side, Readiness readiness) {
 
 SplicedPair::Outcome SplicedPair::run(SplicePool& pool) {
   bool more = false;
+  bool failed = false;
   for (std::size_t i = 0; i < 2; ++i) {
     const Outcome outcome = run(directions_[i], sides_[i], sides_[1 - i], pool);
-    if (outcome == Outcome::failed) return outcome;
+    failed = failed || outcome == Outcome::failed;
     more = more || outcome == Outcome::more;
   }
+  // Only now: a side that refuses to hear more may have had its last word.
+  if (failed) return Outcome::failed;
   if (directions_[0].ended && directions_[1].ended && !directions_[0].holds() && !directions_[1].holds()) {
     return Outcome::done;
   }
@@ -146,8 +150,13 @@ SplicedPair::Step SplicedPair::splice_in(Direction& direction, End& from, Splice
   const ssize_t got = ::splice(from.fd.get(), nullptr, direction.pipe.write.get(), nullptr,
                                SplicePool::kPipeSize, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
   if (got < 0) {
-    if (errno == EAGAIN) from.readable = false;
-    return is_temporary(errno) ? Step::moved : Step::failed;
+    if (errno == EINTR) return Step::moved;
+    if (errno != EAGAIN) return Step::failed;
+    // A byte of urgent data stops splice(2), which says the same then; reading passes over it.
+    std::uint8_t next = 0;
+    from.readable = ::recv(from.fd.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0 || errno != EAGAIN;
+    if (from.readable) direction.many = false;
+    return Step::moved;
   }
   if (got == 0) {
     direction.ended = true;
@@ -157,6 +166,17 @@ SplicedPair::Step SplicedPair::splice_in(Direction& direction, End& from, Splice
   // A short count may mean a pipe without room: only an EAGAIN says that nothing is left to read.
   if (direction.in_pipe < kMany) direction.many = false;
   return Step::moved;
+}
+
+void SplicedPair::finish(SplicePool& pool) {
+  // Events that have not been looked at are no reason to lose anything.
+  for (End& side : sides_) side.readable = side.finishing = true;
+  Outcome outcome = run(pool);
+  for (int i = 0; outcome == Outcome::more && i < kLastRuns; ++i) outcome = run(pool);
+  const Direction& from_guest = directions_[1];
+  const Direction& to_guest = directions_[0];
+  const bool complete = from_guest.ended && !from_guest.holds() && !to_guest.holds();
+  if (outcome == Outcome::failed || !complete) abort();
 }
 
 void SplicedPair::abort() {

@@ -66,9 +66,13 @@ class SplicedPair {
   [[nodiscard]] Outcome run(SplicePool& pool);
   // Resets both sides. What was not delivered is lost with that.
   void abort();
+  // The end of the program: what the guest has said goes out as far as the client takes it, and its end with
+  // it. A connection that is not complete by then is reset.
+  void finish(SplicePool& pool);
 
   [[nodiscard]] std::uint64_t bytes_to_guest() const { return directions_[0].bytes; }
   [[nodiscard]] std::uint64_t bytes_from_guest() const { return directions_[1].bytes; }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_to_guest() + bytes_from_guest(); }
   [[nodiscard]] bool client_finished() const { return directions_[0].ended; }
   [[nodiscard]] bool guest_finished() const { return directions_[1].ended; }
 

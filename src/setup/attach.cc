@@ -52,10 +52,17 @@ void close_all_but(std::vector<int> kept) {
 
 // The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
 // it, nor anything that the caller waits for, such as the other end of --ready-fd.
-void stay(UniqueFd tap, const Channel& channel) {
+void stay(UniqueFd tap, const Channel& channel, const Log& log) {
   close_all_but({channel.fd(), tap.get()});
   static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));  // out of reach of the guest's debuggers
-  if (::unshare(CLONE_NEWNET) != 0) return;
+  if (::unshare(CLONE_NEWNET) != 0) {
+    log.warning(
+        "cannot leave the namespace: {}; ports to its own loopback will not work (raise the limit with "
+        "sysctl "
+        "user.max_net_namespaces)",
+        reason(errno));
+    return;
+  }
   GuestHelper(std::move(tap)).serve(channel);
 }
 
@@ -132,7 +139,7 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, const
   UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
   if (handed_over) {
-    stay(std::move(handed_over), channel);
+    stay(std::move(handed_over), channel, log);
   } else {
     static_cast<void>(::unshare(CLONE_NEWNET));
   }
@@ -156,7 +163,7 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
     UniqueFd tap = hand_over(
         settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
     if (!tap) return 1;
-    stay(std::move(tap), channel);
+    stay(std::move(tap), channel, log);
     return 0;
   });
   if (!inside || !inside->tap().holds_namespace) return inside;

@@ -119,6 +119,9 @@ int run_as_init(const std::vector<std::string>& command, const SignalState& sign
     return 1;
   }
   const UniqueFd watch = watch_directory(resolv_conf);
+  // Out of reach of the guest's debuggers, because the program uses sockets that come from here. For CMD, its
+  // execve(2) ends that.
+  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
   const pid_t init = ::getpid();
   const pid_t pid = ::fork();
   if (pid == 0) execute(command, signals, init, log);

@@ -23,7 +23,7 @@ constexpr std::uint16_t kFirstClientPort = 32768;  // where the range cannot be 
 struct Collected {
   std::vector<Listener>* listeners;
   bool tcp;
-  std::uint16_t below;
+  std::uint32_t below;
 };
 
 Address address_of(const inet_diag_msg& message) {
@@ -90,7 +90,7 @@ Result<std::vector<Listener>> find_listeners() {
   if (!netlink) return tl::unexpected(netlink.error());
   std::vector<Listener> found;
   for (const bool tcp : {true, false}) {
-    const std::uint16_t below = tcp ? std::uint16_t{0xffff} : first_client_port();
+    const std::uint32_t below = tcp ? 0x10000U : first_client_port();
     for (const int family : {AF_INET, AF_INET6}) {
       const int error = dump(*netlink, tcp, family, {&found, tcp, below});
       // A kernel without IPv6, or without the module for UDP, has no such sockets to tell of.

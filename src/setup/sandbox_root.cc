@@ -217,7 +217,7 @@ void unmount_namespaces() {
     if (words.size() < 5 || words.end() - dash < 2 || *(dash + 1) != "nsfs") continue;
     // Refused where it came with us into a user namespace. Those of the host's own users are shared mounts,
     // and go with theirs.
-    const std::string place = unescape(words[4]);
+    const std::string place = words.size() > 4 ? unescape(words[4]) : std::string();
     if (is_below(place, kStage)) static_cast<void>(::umount2(place.c_str(), MNT_DETACH));
   }
 }

@@ -26,6 +26,7 @@ int allow(scmp_filter_ctx filter, const AllowedCall& call) {
   // Unknown to this libseccomp, or not there on this machine (where numbers are negative): nobody calls it.
   if (number < 0) return 0;
   std::vector<scmp_arg_cmp> conditions;
+  conditions.reserve(call.arguments.size());
   for (const ArgumentIs& argument : call.arguments) {
     conditions.push_back({argument.number, SCMP_CMP_MASKED_EQ, argument.mask, argument.value});
   }

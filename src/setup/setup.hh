@@ -99,9 +99,9 @@ class Inside {
   }
 
   // Ask the child for sockets in the guest's network namespace, and to tell who listens there from now on.
-  // The answers are events.
-  void ask_for_sockets(const SocketRequest& request) {
-    static_cast<void>(channel_.send(MessageKind::sockets, request.describe()));
+  // The answers are events. False: the child is gone, and there will be none.
+  [[nodiscard]] bool ask_for_sockets(const SocketRequest& request) const {
+    return channel_.send(MessageKind::sockets, request.describe());
   }
   void watch_listeners() { static_cast<void>(channel_.send(MessageKind::listeners)); }
 

@@ -101,9 +101,20 @@ SegmentOutcome Connection::on_segment(const wire::TcpSegment& segment, Time now)
   }
   outcome.acked = ack.acked;
   outcome.plan = plan;
-  if (payload > 0 || segment.flags.fin) ack_pending_ = true;
+  if (payload > 0 || segment.flags.fin) owe_ack(plan, segment, now);
   settle(now);
   return outcome;
+}
+
+void Connection::owe_ack(const ReceivePlan& plan, const wire::TcpSegment& segment, Time now) {
+  const auto payload = static_cast<std::uint32_t>(segment.payload.size());
+  const bool in_order = plan.offset == 0 && plan.take == payload && receive_.out_of_order().empty();
+  const bool alone = unacknowledged() == 0 && !ack_.pending() && !segment.flags.fin;
+  if (in_order && alone && payload < transmit_.mss()) {
+    ack_.message(now);
+  } else {
+    ack_.demand();
+  }
 }
 
 // The checks that come before a segment counts for anything (RFC 9293 section 3.10.7.4, RFC 7323 section 5.3,
@@ -114,7 +125,7 @@ bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePla
   if (timestamps_ && segment.options.timestamps && !segment.flags.rst) {
     const std::uint32_t value = segment.options.timestamps->value;
     if (static_cast<std::int32_t>(value - timestamp_recent_) < 0) {
-      ack_pending_ = true;
+      ack_.demand();
       return false;
     }
   }
@@ -129,7 +140,7 @@ bool Connection::passes_checks(const wire::TcpSegment& segment, const ReceivePla
     if (seq > receive_.right_edge()) {
       challenge(now);
     } else {
-      ack_pending_ = true;
+      ack_.demand();
     }
     return false;
   }
@@ -171,7 +182,7 @@ void Connection::on_syn_sent(const wire::TcpSegment& segment, SegmentOutcome& ou
   receive_.allow(0xffff);  // our SYN's window
   phase_ = Phase::open;
   phase_deadline_ = kNever;
-  ack_pending_ = true;
+  ack_.demand();
 }
 
 void Connection::on_syn_received(const wire::TcpSegment& segment, SegmentOutcome& outcome) {
@@ -190,6 +201,7 @@ std::uint32_t Connection::commit(const ReceivePlan& plan, std::uint32_t stored, 
   const std::uint32_t grown = receive_.commit(plan, stored);
   if (!had_finished && receive_.finished()) {
     guest_finished_first_ = !transmit_.fin_sent();
+    if (guest_finished_first_) ack_.fin(now);
     settle(now);
   }
   return grown;
@@ -199,7 +211,7 @@ void Connection::set_held(std::uint32_t held, std::uint32_t capacity) {
   held_ = held;
   capacity_ = capacity;
   const std::uint32_t room = capacity_ > held_ ? capacity_ - held_ : 0;
-  if (phase_ == Phase::open && receive_.window_update_due(room, capacity_, our_mss_)) ack_pending_ = true;
+  if (phase_ == Phase::open && receive_.window_update_due(room, capacity_, our_mss_)) ack_.demand();
 }
 
 void Connection::set_blocked(bool blocked, Time now) {
@@ -237,6 +249,7 @@ bool Connection::on_deadline(Time now) {
     phase_deadline_ = now + RttEstimator::kInitialRto * (1 << syn_timeouts_);
   }
   if (phase_ != Phase::open) return true;
+  ack_.on_deadline(now);
   switch (transmit_.on_deadline(now)) {
     case TransmitHalf::TimeoutResult::give_up:
       phase_ = Phase::closed;
@@ -273,10 +286,10 @@ Time Connection::deadline() const {
   }
   // Where one side has finished, a guest that has vanished would keep the flow for hours.
   const bool closing = receive_.finished() || transmit_.fin_acked();
-  if (transmit_.deadline() != kNever) return transmit_.deadline();
+  if (transmit_.deadline() != kNever) return std::min(transmit_.deadline(), ack_.deadline());
   const Duration quiet =
       (closing ? kKeepAliveClosing : kKeepAliveOpen) + keep_alive_probes_ * kKeepAliveInterval;
-  return last_heard_ + quiet;
+  return std::min(last_heard_ + quiet, ack_.deadline());
 }
 
 std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max_payload, Time now) {
@@ -289,13 +302,14 @@ std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max
   if (phase_ == Phase::open) {
     if (const auto chunk = transmit_.next(queued, max_payload)) {
       const Seq una = transmit_.una();
+      if (chunk->length > 0) ack_.payload(now - last_heard_);
       Emission emission{make_header(chunk->seq, now), chunk->seq - una, chunk->length};
       emission.header.flags.fin = chunk->fin;
       emission.header.flags.psh = chunk->length > 0;
       if (chunk->length > 0 && emission.header.options.sack_count > 0) {
         // The segments are cut to fit without the blocks (RFC 6691); those go into an ACK of their own.
         emission.header.options.sack_count = 0;
-        ack_pending_ = true;
+        ack_.demand();
       }
       transmit_.sent(*chunk, now);
       return emission;
@@ -304,15 +318,16 @@ std::optional<Emission> Connection::next(std::uint32_t queued, std::uint32_t max
       // One byte back: the guest has it already, and so answers with its ACK and window. It may look at
       // nothing else of such a segment, so an ACK that is due still is.
       probe_pending_ = false;
-      const bool ack_due = ack_pending_;
+      const AckTiming ack = ack_;
       const Seq acked = last_ack_sent_;
       const Emission probe{make_header(transmit_.una() - 1, now), 0, 0};
-      ack_pending_ = ack_due;
+      ack_ = ack;
       last_ack_sent_ = acked;
       return probe;
     }
   }
-  if (!ack_pending_) return std::nullopt;
+  if (!ack_.pending()) return std::nullopt;
+  ack_.bare();
   return Emission{make_header(transmit_.nxt(), now), 0, 0};
 }
 
@@ -332,7 +347,7 @@ wire::TcpSegment Connection::make_header(Seq seq, Time now) {
       header.options.sack[header.options.sack_count++] = {ranges[i].left.value, ranges[i].right.value};
     }
   }
-  ack_pending_ = false;
+  ack_.acknowledged();
   last_ack_sent_ = receive_.next();
   return header;
 }
@@ -379,7 +394,7 @@ wire::TcpSegment Connection::reset_segment() const {
 void Connection::challenge(Time now) {
   if (now < challenge_after_) return;
   challenge_after_ = now + kChallengeInterval;
-  ack_pending_ = true;
+  ack_.demand();
 }
 
 std::uint32_t Connection::scaled_window(const wire::TcpSegment& segment) const {

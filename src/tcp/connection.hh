@@ -31,6 +31,7 @@
 #include <optional>
 
 #include "base/time.hh"
+#include "tcp/ack_timing.hh"
 #include "tcp/receive.hh"
 #include "tcp/seq.hh"
 #include "tcp/transmit.hh"
@@ -117,7 +118,7 @@ class Connection {
   [[nodiscard]] std::uint32_t segment_size() const { return transmit_.mss(); }
   [[nodiscard]] bool guest_finished() const { return receive_.finished(); }
   [[nodiscard]] bool fin_acked() const { return transmit_.fin_acked(); }
-  [[nodiscard]] bool ack_pending() const { return ack_pending_; }
+  [[nodiscard]] bool ack_pending() const { return ack_.pending(); }
   // Bytes received since the last ACK went out.
   [[nodiscard]] std::uint32_t unacknowledged() const { return receive_.next() - last_ack_sent_; }
   [[nodiscard]] const TransmitHalf& transmit() const { return transmit_; }
@@ -130,6 +131,7 @@ class Connection {
   void on_syn_received(const wire::TcpSegment& segment, SegmentOutcome& outcome);
   [[nodiscard]] bool passes_checks(const wire::TcpSegment& segment, const ReceivePlan& plan,
                                    SegmentOutcome& outcome, Time now);
+  void owe_ack(const ReceivePlan& plan, const wire::TcpSegment& segment, Time now);
   void challenge(Time now);
   void settle(Time now);
   [[nodiscard]] std::uint32_t scaled_window(const wire::TcpSegment& segment) const;
@@ -140,6 +142,7 @@ class Connection {
 
   ReceiveHalf receive_;
   TransmitHalf transmit_;
+  AckTiming ack_;
   Seq irs_;
   Seq iss_;
   Seq last_ack_sent_;
@@ -155,7 +158,6 @@ class Connection {
   bool scaling_ = false;
   bool timestamps_ = false;
   bool sack_ = false;
-  bool ack_pending_ = false;
   bool syn_pending_ = false;  // our SYN or SYN-ACK is to go out
   bool probe_pending_ = false;
   bool guest_finished_first_ = false;

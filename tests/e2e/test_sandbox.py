@@ -171,8 +171,8 @@ def test_api_socket(lab, container, slirp, flags):
     forward = {"proto": "tcp", "host_addr": "", "host_port": 8123, "guest_addr": "", "guest_port": 80}
     assert ask(api, {"execute": "add_hostfwd", "arguments": forward}) == {"return": {"id": 1}}
     server = lab.popen([*lab.enter_as_root(container.pid, "user", "net"), "sh", "-c", "echo hello | nc -l -p 80 -N"])
-    fetch = ["sh", "-c", f"for i in 1 2 3 4 5 6 7 8 9; do nc -w 5 {HOST4} 8123 </dev/null && exit; sleep 0.3; done"]
-    assert lab.user_run(fetch).stdout.startswith("hello")
+    wait_for(lambda: ":80 " in container.run("ss -tln").stdout, 10, "the server")
+    assert lab.user_run(["nc", "-w", "5", HOST4, "8123"], stdin=subprocess.DEVNULL).stdout == "hello\n"
     lab.stop(server)
     assert ask(api, {"execute": "list_hostfwd"})["return"]["entries"][0]["host_port"] == 8123
     assert ask(api, {"execute": "remove_hostfwd", "arguments": {"id": 1}}) == {"return": {}}

@@ -12,6 +12,7 @@ class ConnectionClose : public ConnectionTest {
 TEST_F(ConnectionClose, TheGuestFirst) {
   hear({.length = 10, .fin = true});
   EXPECT_STREQ(connection().state_name(), "CLOSE-WAIT");
+  EXPECT_TRUE(pass(AckTiming::kFinDelay));
   EXPECT_EQ(out(), "A 0:0 11");
   write(500);
   EXPECT_EQ(out(), "A 0:500 11") << "its other half is still open";
@@ -84,6 +85,7 @@ TEST_F(ConnectionClose, AFinBehindAGapWaits) {
   hear({.length = 100});
   EXPECT_STREQ(connection().state_name(), "CLOSE-WAIT");
   EXPECT_EQ(grown_, 110U);
+  EXPECT_TRUE(pass(AckTiming::kFinDelay));
   EXPECT_EQ(out(), "A 0:0 111");
 }
 
@@ -111,8 +113,10 @@ TEST_F(ConnectionClose, ATimeWaitThatIsReset) {
 // A guest that vanished after its FIN or after ours must not keep the flow for hours.
 TEST_F(ConnectionClose, AHalfClosedGuestIsAskedSoonerWhetherItIsThere) {
   hear({.fin = true});
+  const Time heard = now_;
+  EXPECT_TRUE(pass(AckTiming::kFinDelay));
   static_cast<void>(out());
-  EXPECT_EQ(connection().deadline(), now_ + Connection::kKeepAliveClosing);
+  EXPECT_EQ(connection().deadline(), heard + Connection::kKeepAliveClosing);
   EXPECT_TRUE(pass(Connection::kKeepAliveClosing));
   EXPECT_EQ(out(), "A -1:0 1");
   hear({.at = 1});

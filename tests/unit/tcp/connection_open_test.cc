@@ -146,6 +146,7 @@ TEST_F(ConnectionOpen, DataMayComeWithTheAck) {
   hear({.length = 100, .fin = true});
   EXPECT_EQ(grown_, 100U);
   EXPECT_TRUE(connection().guest_finished());
+  EXPECT_TRUE(pass(AckTiming::kFinDelay));
   EXPECT_EQ(out(), "A 0:0 101");
 }
 

@@ -170,6 +170,7 @@ TEST_F(TranslatorFromGuest, ItsFinShutsTheSocket) {
   EXPECT_TRUE(socket().shut);
   EXPECT_TRUE(socket().open());
   turn();
+  pass(AckTiming::kFinDelay);
   EXPECT_EQ(hear(0).ack, 101U);
 }
 

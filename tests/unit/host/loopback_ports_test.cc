@@ -1,0 +1,436 @@
+#include "host/loopback_ports.hh"
+
+#include <gtest/gtest.h>
+#include <sys/timerfd.h>
+
+#include <csignal>
+
+#include "host/linux_listen.hh"
+#include "unit/host/loopback_support.hh"
+
+namespace sf::host {
+namespace {
+
+// The guest's namespace is this one: `ask` makes sockets here.
+class LoopbackPortsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::signal(SIGPIPE, SIG_IGN);  // as the program does
+    start({});
+  }
+  void start(const LoopbackPorts::Limits& limits, unsigned spares = 0) {
+    ports_.reset();
+    ports_.emplace(
+        *loop_, [this](GuestSocketKind kind, unsigned count) { asked_.emplace_back(kind, count); }, spares,
+        limits, log_);
+  }
+
+  // What the process inside would do.
+  void answer() {
+    for (const auto& [kind, count] : std::exchange(asked_, {})) {
+      std::vector<UniqueFd> made;
+      while (makes_ && made.size() < count) {
+        made.emplace_back(::socket(kind.v4 ? AF_INET : AF_INET6,
+                                   (kind.stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
+      }
+      ports_->on_sockets(kind, std::move(made));
+    }
+  }
+  // The loop runs for that long; what is asked of the process inside is answered.
+  void turns(int milliseconds = 30) {
+    const UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+    itimerspec at{};
+    at.it_value = {.tv_sec = milliseconds / 1000, .tv_nsec = milliseconds % 1000 * 1'000'000};
+    const UniqueFd tick(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+    itimerspec every{};
+    every.it_interval.tv_nsec = every.it_value.tv_nsec = 1'000'000;
+    ASSERT_EQ(::timerfd_settime(timer.get(), 0, &at, nullptr), 0);
+    ASSERT_EQ(::timerfd_settime(tick.get(), 0, &every, nullptr), 0);
+    bool over = false;
+    ASSERT_TRUE(loop_->watch(timer.get(), [&] { over = true; }));
+    ASSERT_TRUE(loop_->watch(tick.get(), [&] {
+      std::uint64_t count = 0;
+      static_cast<void>(::read(tick.get(), &count, sizeof(count)) < 0);
+      if (answers_) answer();
+    }));
+    while (!over) one_turn();
+    loop_->unwatch(timer.get());
+    loop_->unwatch(tick.get());
+  }
+  void one_turn() {
+    struct OneTurn final : Reactor {
+      void on_link_readable(Time) override {}
+      void on_socket_event(Token, Readiness, Time) override {}
+      Time end_turn(Time now) override { return first++ ? kNever : now; }
+      bool alive() const override { return first < 2; }
+      int first = 0;
+    } reactor;
+    ASSERT_TRUE(loop_->run(reactor, -1));
+  }
+
+  static LoopbackRule rule(bool stream, std::uint16_t guest_port, std::uint16_t host_port = 0,
+                           std::optional<Address> guest = {}) {
+    return {stream, {}, host_port, guest, guest_port};
+  }
+  LoopbackPort add(const LoopbackRule& rule) {
+    auto port = ports_->add(rule);
+    EXPECT_TRUE(port);
+    return port.value_or(LoopbackPort{});
+  }
+  // A TCP port for all of the host's addresses, to what listens on `guest_port`.
+  LoopbackPort tcp(std::uint16_t guest_port) { return add(rule(true, guest_port)); }
+
+  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
+  std::vector<std::string> said_;
+  Log log_{LogLevel::debug, [this](LogLevel, std::string_view text) { said_.emplace_back(text); }};
+  std::optional<LoopbackPorts> ports_;
+  std::vector<std::pair<GuestSocketKind, unsigned>> asked_;
+  bool makes_ = true;
+  bool answers_ = true;
+};
+
+TEST_F(LoopbackPortsTest, LeadsToTheSameIpVersion) {
+  std::uint16_t inside = 0;
+  const UniqueFd service4 = tcp_listener(true, inside);
+  const UniqueFd service6 = tcp_listener(false, inside);
+  const LoopbackPort port = tcp(inside);
+  EXPECT_NE(port.rule.host_port, 0);
+  for (const bool v4 : {true, false}) {
+    const UniqueFd client = connected_to(v4, port.rule.host_port);
+    turns();
+    const UniqueFd served = accepted(v4 ? service4 : service6);
+    ASSERT_TRUE(served);
+    send_all(client, "hello");
+    turns();
+    EXPECT_EQ(receive_some(served), "hello");
+  }
+}
+
+TEST_F(LoopbackPortsTest, TriesTheOtherIpVersion) {
+  for (const bool v4 : {true, false}) {
+    std::uint16_t inside = 0;
+    const UniqueFd service = tcp_listener(!v4, inside);
+    const LoopbackPort port = tcp(inside);
+    const UniqueFd client = connected_to(v4, port.rule.host_port);
+    turns();
+    const UniqueFd served = accepted(service);
+    ASSERT_TRUE(served);
+    send_all(served, "from the other one");
+    turns();
+    EXPECT_EQ(receive_some(client), "from the other one");
+  }
+}
+
+TEST_F(LoopbackPortsTest, AClientIsResetWhereNobodyListens) {
+  std::uint16_t inside = 0;
+  tcp_listener(true, inside).reset();
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  EXPECT_EQ(read_error(client), ECONNRESET);
+  EXPECT_EQ(ports_->totals().flows, 0U);
+  EXPECT_EQ(ports_->totals().opened, 0U);
+  EXPECT_EQ(ports_->list().at(0).accepted, 1U);
+}
+
+TEST_F(LoopbackPortsTest, AClientIsResetWhereNoSocketCanBeMade) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  makes_ = false;
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  EXPECT_EQ(read_error(client), ECONNRESET);
+  ASSERT_EQ(said_.size(), 1U);
+  EXPECT_NE(said_[0].find("no socket could be made inside"), std::string::npos);
+}
+
+TEST_F(LoopbackPortsTest, ClientsAreResetOnceTheProcessInsideIsGone) {
+  const LoopbackPort port = tcp(80);
+  answers_ = false;
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  makes_ = false;
+  ports_->on_no_more_sockets();  // the fallback asks once more
+  answer();
+  turns();
+  EXPECT_EQ(read_error(client), ECONNRESET);
+}
+
+// The service has spoken, and closed, before the connection is looked at: one event tells of all that.
+TEST_F(LoopbackPortsTest, AFinThatComesWithTheConnection) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  answers_ = false;
+  turns();
+  answer();  // connects
+  UniqueFd served = accepted(service);
+  send_all(served, "short");
+  served.reset();
+  turns();
+  EXPECT_EQ(receive_to_end(client), "short");
+}
+
+TEST_F(LoopbackPortsTest, RemovingAPortLeavesItsConnections) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  const UniqueFd served = accepted(service);
+  EXPECT_TRUE(ports_->remove(port.id));
+  EXPECT_FALSE(ports_->remove(port.id));
+  EXPECT_FALSE(connected_to(true, port.rule.host_port));
+  send_all(client, "still there");
+  turns();
+  EXPECT_EQ(receive_some(served), "still there");
+}
+
+TEST_F(LoopbackPortsTest, AnAddressInsideHasNoOtherVersion) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = add(rule(true, inside, 0, Address::v4(127, 0, 0, 1)));
+  const UniqueFd client4 = connected_to(true, port.rule.host_port);
+  const UniqueFd client6 = connected_to(false, port.rule.host_port);
+  turns();
+  EXPECT_EQ(read_error(client6), ECONNRESET);
+  EXPECT_TRUE(accepted(service));
+}
+
+TEST_F(LoopbackPortsTest, ATakenPortIsAnErrorAndLeavesNothing) {
+  std::uint16_t taken = 0;
+  const UniqueFd other = tcp_listener(false, taken);
+  const int before = open_descriptors();
+  const auto port = ports_->add(rule(true, 80, taken));
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().error, HostError::in_use);
+  EXPECT_EQ(port.error().at.port, taken);
+  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_TRUE(ports_->list().empty());
+}
+
+TEST_F(LoopbackPortsTest, ClientsBeyondALimitWaitForTheirTurn) {
+  start({.connections = 2, .waiting = 1024});
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 5; ++i) clients.push_back(connected_to(true, port.rule.host_port));
+  turns();
+  EXPECT_EQ(ports_->list().at(0).accepted, 2U);
+  std::vector<UniqueFd> served;
+  for (int i = 0; i < 2; ++i) served.push_back(accepted(service));
+  EXPECT_FALSE(is_readable(service, 0));
+  for (std::size_t i = 0; i < 5; ++i) {
+    // One ends, the next one comes.
+    ASSERT_LT(i, served.size());
+    clients[i].reset();
+    served[i].reset();
+    turns();
+    if (UniqueFd next = accepted(service, 0)) served.push_back(std::move(next));
+  }
+  EXPECT_EQ(served.size(), 5U);
+  EXPECT_EQ(ports_->totals().flows, 0U);
+}
+
+TEST_F(LoopbackPortsTest, ClientsBeyondThoseThatWaitForASocketWaitOutside) {
+  start({.connections = 100, .waiting = 3});
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  answers_ = false;
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 10; ++i) clients.push_back(connected_to(true, port.rule.host_port));
+  turns();
+  EXPECT_EQ(ports_->list().at(0).accepted, 3U);
+  answers_ = true;
+  turns(200);
+  EXPECT_EQ(ports_->list().at(0).accepted, 10U);
+  EXPECT_EQ(ports_->totals().opened, 10U);
+}
+
+TEST_F(LoopbackPortsTest, WithoutADescriptorClientsWait) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  std::vector<UniqueFd> clients;
+  for (int i = 0; i < 3; ++i) clients.push_back(connected_to(true, port.rule.host_port));
+  {
+    const NoMoreDescriptors limit;
+    for (int i = 0; i < 5; ++i) one_turn();
+    EXPECT_EQ(ports_->list().at(0).accepted, 0U);
+  }
+  EXPECT_EQ(said_.size(), 1U);
+  turns(300);
+  EXPECT_EQ(ports_->totals().opened, 3U);
+}
+
+TEST_F(LoopbackPortsTest, FlowsAndTotals) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  UniqueFd served = accepted(service);
+  send_all(client, "12345");
+  send_all(served, "123");
+  turns();
+  ASSERT_EQ(ports_->flows().size(), 1U);
+  const LoopbackFlow flow = ports_->flows()[0];
+  EXPECT_EQ(flow.guest, (Endpoint{Address::v4(127, 0, 0, 1), inside}));
+  EXPECT_EQ(flow.client.address, Address::v4(127, 0, 0, 1));
+  EXPECT_STREQ(flow.state, "ESTABLISHED");
+  EXPECT_EQ(flow.bytes_to_guest, 5U);
+  EXPECT_EQ(flow.bytes_from_guest, 3U);
+  client.reset();
+  served.reset();
+  turns();
+  const LoopbackTotals totals = ports_->totals();
+  EXPECT_EQ(totals.flows, 0U);
+  EXPECT_EQ(totals.opened, 1U);
+  EXPECT_EQ(totals.bytes_to_guest, 5U);
+  EXPECT_EQ(totals.bytes_from_guest, 3U);
+}
+
+TEST_F(LoopbackPortsTest, NothingIsLeftOpen) {
+  const int before = open_descriptors();
+  {
+    std::uint16_t inside = 0;
+    const UniqueFd service = tcp_listener(true, inside);
+    const LoopbackPort port = tcp(inside);
+    for (int i = 0; i < 20; ++i) {
+      const UniqueFd client = connected_to(true, port.rule.host_port);
+      turns(5);
+      const UniqueFd served = accepted(service);
+      send_all(served, "x");
+      turns(5);
+    }
+    turns();
+    EXPECT_EQ(ports_->totals().flows, 0U);
+    EXPECT_TRUE(ports_->remove(port.id));
+  }
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+class LoopbackDatagramsTest : public LoopbackPortsTest {
+ protected:
+  static UniqueFd udp_service(std::uint16_t& port) {
+    auto fd = bind_udp_at({Address::v4(127, 0, 0, 1), 0});
+    EXPECT_TRUE(fd);
+    port = local_endpoint_of(fd->get()).port;
+    return std::move(*fd);
+  }
+  LoopbackPort udp(std::uint16_t guest_port) { return add(rule(false, guest_port)); }
+  // Sends back what it got last, with "re:" before it.
+  static std::string reply(const UniqueFd& service) {
+    char buffer[2048];
+    sockaddr_in6 from{};
+    socklen_t size = sizeof(from);
+    if (!is_readable(service, 100)) return "nothing";
+    const ssize_t got =
+        ::recvfrom(service.get(), buffer, sizeof(buffer), 0, reinterpret_cast<sockaddr*>(&from), &size);
+    if (got < 0) return "error";
+    const std::string text(buffer, static_cast<std::size_t>(got));
+    const std::string answer = "re:" + text;
+    EXPECT_GT(
+        ::sendto(service.get(), answer.data(), answer.size(), 0, reinterpret_cast<sockaddr*>(&from), size),
+        0);
+    return text;
+  }
+};
+
+TEST_F(LoopbackDatagramsTest, EachClientGetsItsAnswers) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  const UniqueFd one = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  const UniqueFd two = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  send_all(one, "1");
+  send_all(two, "2");
+  turns();
+  EXPECT_EQ(reply(service).size() + reply(service).size(), 2U);
+  turns();
+  EXPECT_EQ(receive_some(one), "re:1");
+  EXPECT_EQ(receive_some(two), "re:2");
+  EXPECT_EQ(ports_->list().at(0).accepted, 2U);
+  EXPECT_EQ(ports_->flows().size(), 2U);
+  EXPECT_EQ(ports_->totals().bytes_to_guest, 2U);
+  EXPECT_EQ(ports_->totals().bytes_from_guest, 8U);
+}
+
+TEST_F(LoopbackDatagramsTest, WhatComesBeforeTheSocketIsHeldUpToALimit) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  answers_ = false;
+  for (int i = 0; i < 20; ++i) send_all(client, "x");
+  turns();
+  answers_ = true;
+  turns();
+  int got = 0;
+  while (reply(service) == "x") ++got;
+  EXPECT_EQ(got, 16);
+}
+
+TEST_F(LoopbackDatagramsTest, AnIdleClientIsForgotten) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  send_all(client, "x");
+  turns();
+  const Time now = loop_->now();
+  EXPECT_GT(ports_->end_turn(now + 290s), now + 290s);
+  EXPECT_EQ(ports_->flows().size(), 1U);
+  EXPECT_EQ(ports_->end_turn(now + 301s), kNever) << "and nothing is left to wake up for";
+  EXPECT_EQ(ports_->flows().size(), 0U);
+  EXPECT_EQ(ports_->totals().bytes_to_guest, 1U);
+}
+
+// Its socket would hold the namespace.
+TEST_F(LoopbackDatagramsTest, AClientOfAClosedPortIsForgottenAndMayTryAgain) {
+  std::uint16_t inside = 0;
+  udp_service(inside).reset();
+  const LoopbackPort port = udp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  send_all(client, "x");
+  turns();
+  EXPECT_EQ(ports_->flows().size(), 0U);
+  auto service = bind_udp_at({Address::v4(127, 0, 0, 1), inside});
+  ASSERT_TRUE(service);
+  send_all(client, "y");
+  turns();
+  EXPECT_EQ(reply(*service), "y");
+}
+
+TEST_F(LoopbackDatagramsTest, FurtherClientsAreNotHeard) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  answers_ = false;
+  for (std::size_t i = 0; i < DatagramRelay::kMaxClients + 200; ++i) {
+    send_all(connected_to(true, port.rule.host_port, SOCK_DGRAM), "x");
+    if (i % 64 == 0) turns(1);
+  }
+  turns();
+  EXPECT_EQ(ports_->flows().size(), DatagramRelay::kMaxClients);
+}
+
+TEST_F(LoopbackDatagramsTest, RemovingThePortForgetsItsClients) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  send_all(client, "x");
+  turns();
+  EXPECT_EQ(reply(service), "x");  // an answer is on its way
+  EXPECT_TRUE(ports_->remove(port.id));
+  turns();
+  EXPECT_EQ(ports_->flows().size(), 0U);
+}
+
+}  // namespace
+}  // namespace sf::host
