@@ -1,5 +1,6 @@
 """Podman, rootless, with the program under test as its slirp4netns (network_cmd_path in containers.conf)."""
 
+import json
 import os
 import pathlib
 import re
@@ -256,7 +257,18 @@ def test_the_program_under_test_is_the_one_that_runs(engines):
     assert [path for path in map(pathlib.Path, words) if path in engines.api_sockets()], "the socket is where Podman wants it"
 
 
+def test_containers_are_listed(engines, lab):
+    """The process that serves a container, confined as it is, answers `ls` and changes its ports."""
+    serve(engines, "port_handler=slirp4netns", "--publish", "8080:80")
+    ((pid, _),) = engines.forwarders().items()
+    (listed,) = json.loads(engines.run(lab.binary, "ls", "--json"))["instances"]
+    assert listed["pid"] == pid
+    engines.run(lab.binary, "port", "add", str(pid), "8081:80")
+    assert peer(lab, HOST4, 8081, lab.wan) == "198.51.100.2"
+
+
 def test_stop_start_and_restart(engines, lab):
+    before = engines.api_sockets()
     serve(engines, "port_handler=slirp4netns", "--publish", "8080:80")
     assert peer(lab, HOST4, 8080, lab.wan) == "198.51.100.2"
     (first,) = engines.forwarders()
@@ -264,7 +276,7 @@ def test_stop_start_and_restart(engines, lab):
     assert peer(lab, HOST4, 8080, lab.wan) == "198.51.100.2"
     engines.podman("stop", "--time", "0", "server")
     wait_for(lambda: not engines.forwarders(), 5, "the end of slirp4netns")
-    assert not engines.api_sockets(), "what a stopped container left"
+    assert engines.api_sockets() == before, "nothing is left of a stopped container's network"
     assert get(lab, f"http://{HOST4}:8080/", lab.wan) is None
     engines.podman("start", "server")
     assert peer(lab, HOST4, 8080, lab.wan) == "198.51.100.2"

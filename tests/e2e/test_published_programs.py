@@ -138,9 +138,10 @@ def test_iperf3_both_ways(lab, make_guest, address):
         assert end["sum_received"]["bytes"] > 1 << 20, options
         assert end.get("sum_received_bidir_reverse", end["sum_received"])["bytes"] > 1 << 20
     for options in ([], ["--reverse"]):
-        end = end_of_test("--udp", "--bitrate", "20M", "--length", "1200", *options)
-        assert end["sum_sent"]["packets"] > 1000
-        assert end["sum_received"]["packets"] > 0.95 * end["sum_sent"]["packets"]
+        end = end_of_test("--udp", "--bitrate", "10M", "--length", "1200", *options)
+        assert end["sum_sent"]["packets"] > 500
+        # On a busy machine, a reader that does not get its turn loses some.
+        assert end["sum_received"]["packets"] > 0.8 * end["sum_sent"]["packets"]
 
 
 def ask(path, request):

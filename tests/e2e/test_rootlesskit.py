@@ -30,9 +30,20 @@ class Kit:
         with open(self.log, "w", encoding="utf-8") as log:
             self.process = engines.popen(*words, "sh", "-c", f"touch {ready}; exec sleep infinity", stdout=log, stderr=log)
         self.servers = []
-        wait_for(lambda: ready.exists() or self.process.poll() is not None, 20, "RootlessKit")
+        self.pid = None
+        try:
+            wait_for(lambda: self._is_up(ready), 20, "RootlessKit")
+        except BaseException:
+            self.close()
+            raise
+
+    def _is_up(self, ready):
         assert self.process.poll() is None, self.log.read_text()
-        self.pid = int((self.state / "child_pid").read_text())
+        found = self.state / "child_pid"  # written by the parent, before or after the child is ready
+        if not ready.exists() or not found.exists() or not found.read_text():
+            return False
+        self.pid = int(found.read_text())
+        return True
 
     def command(self, *argv):
         return [*self.lab.enter_as_root(self.pid, "user", "mount", "net"), *argv]
@@ -48,7 +59,9 @@ class Kit:
 
     def control(self, *words):
         """rootlessctl: the finished process."""
-        return self.engines.try_run("rootlessctl", "--socket", self.state / "api.sock", *words)
+        socket = self.state / "api.sock"
+        wait_for(socket.exists, 10, "RootlessKit's own API")
+        return self.engines.try_run("rootlessctl", "--socket", socket, *words)
 
     def close(self):
         for server in self.servers:

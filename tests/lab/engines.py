@@ -231,5 +231,5 @@ class Engines:
         return {pid: words for pid, words in found.items() if parents[pid] not in found}
 
     def api_sockets(self):
-        """The API sockets of Podman's containers, and network namespaces kept by a mount, that exist now."""
-        return sorted(self.runtime.glob("libpod/tmp/*.net")) + sorted(self.runtime.glob("netns/*"))
+        """Of Podman's containers: API sockets, network namespaces kept by a mount, and the sockets for `ls`."""
+        return [path for places in ("libpod/tmp/*.net", "netns/*", "slirp-forwarder/*") for path in sorted(self.runtime.glob(places))]
