@@ -35,7 +35,7 @@ Address loopback(bool v4) {
 // kernel inside forgets that end after a minute (net.ipv4.tcp_fin_timeout), and answers a probe with a reset.
 void set_keepalive(int fd) {
   constexpr std::array<std::array<int, 3>, 3> kOptions{
-      {{SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 15}}};
+      {{SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 30}, {IPPROTO_TCP, TCP_KEEPINTVL, 15}}};
   for (const auto& [level, name, value] : kOptions) ::setsockopt(fd, level, name, &value, sizeof(value));
 }
 
