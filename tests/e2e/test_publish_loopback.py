@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from lab.guest import children, wait_for
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, client, python, start
 from test_attach import Container, attach, container  # noqa: F401
-from test_seed_form import Session, session  # noqa: F401
+from test_seed_form import session  # noqa: F401
 import test_seed_form
 
 LOOPBACKS = pytest.mark.parametrize("address", ["127.0.0.1", "::1"], ids=["v4", "v6"])
@@ -137,34 +136,6 @@ print(good)
     assert client(lab, code) == ["300"]
 
 
-def test_what_was_said_before_the_end_of_run_arrives(lab):
-    service = """
-import socket
-s = socket.create_server(('127.0.0.1', 80))
-c, _ = s.accept()
-c.sendall(b'x' * 100000)
-c.close()
-"""
-    ask_it = """
-import socket
-for _ in range(200):
-    try:
-        s = socket.create_connection(('127.0.0.1', 8080), 5)
-        got = len(s.makefile('rb').read())
-    except OSError:
-        got = 0
-    if got:
-        break
-    import time
-    time.sleep(0.05)
-print(got)
-"""
-    for _ in range(5):
-        process = lab.user_popen([lab.binary, "run", "--publish-loopback", "8080:80", "--", *python(service)])
-        assert client(lab, ask_it) == ["100000"]
-        assert process.wait(10) == 0
-
-
 @pytest.mark.core
 def test_a_thousand_at_once(lab, make_guest, services):
     services(make_guest("--publish-loopback", "8080:80"), TCP_SERVICE % both())
@@ -274,13 +245,6 @@ def test_added_and_removed_at_run_time(lab, make_guest, services):
 
 
 # --- the life of namespaces that are not ours ---
-
-
-def stays_connected():
-    s = socket.create_connection(("127.0.0.1", 8080), 10)
-    s.settimeout(10)
-    assert s.makefile("rb").readline()
-    return s
 
 
 @pytest.mark.core

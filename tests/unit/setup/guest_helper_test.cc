@@ -148,6 +148,26 @@ TEST(GuestHelper, visits_the_namespace_of_a_tap) {
   });
 }
 
+// The TAP tells the program of it.
+TEST(GuestHelper, says_nothing_where_a_namespace_has_gone) {
+  test::in_own_namespace([] {
+    auto tap = create_tap({});
+    if (!tap) return test::kSkipped;
+    const int number = tap->queues.front().get();
+    const Ends ends;
+    CHILD_EXPECT(::unshare(CLONE_NEWNET) == 0);
+    GuestHelper helper(std::move(tap->queues.front()));
+    helper.obey({MessageKind::listeners, {}, {}}, ends.inside);
+    CHILD_EXPECT(ends.answer());
+    const UniqueFd nothing(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    CHILD_EXPECT(::dup2(nothing.get(), number) == number);  // leads nowhere any more
+    helper.look(ends.inside);
+    CHILD_EXPECT(!ends.answer(20));
+    CHILD_EXPECT(helper.look_fd() < 0);
+    return 0;
+  });
+}
+
 TEST(GuestHelper, says_where_the_namespace_cannot_be_visited) {
   const Ends ends;
   GuestHelper helper{UniqueFd(::open("/dev/null", O_RDONLY | O_CLOEXEC))};
