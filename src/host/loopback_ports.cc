@@ -35,7 +35,7 @@ Address loopback(bool v4) {
 // kernel inside forgets that end after a minute (net.ipv4.tcp_fin_timeout), and answers a probe with a reset.
 void set_keepalive(int fd) {
   constexpr std::array<std::array<int, 3>, 3> kOptions{
-      {{SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 15}}};
+      {{SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 30}, {IPPROTO_TCP, TCP_KEEPINTVL, 15}}};
   for (const auto& [level, name, value] : kOptions) ::setsockopt(fd, level, name, &value, sizeof(value));
 }
 
@@ -301,8 +301,8 @@ void LoopbackPorts::on_guest_socket(Handle handle, UniqueFd socket) {
     return;
   }
   const SocketAddress to(connection->to);
-  // It comes from a process that the guest may have tampered with: whatever it is, this process never waits
-  // for it.
+  // Whatever comes from inside, connecting must not wait. (Who shares the socket could make it blocking
+  // again, and splice(2) wait: that process is out of the guest's reach, and it is the guest's own network.)
   const bool begun = ::fcntl(socket.get(), F_SETFL, O_NONBLOCK) == 0 &&
                      (::connect(socket.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS);
   set_keepalive(socket.get());

@@ -43,6 +43,7 @@ void SplicedPair::on_event(Side side, Readiness readiness) {
   const bool broken = readiness.error || readiness.hang_up;
   if (readiness.readable || readiness.read_closed || broken) end.readable = true;
   if (readiness.read_closed || broken) end.finishing = true;
+  end.broken = end.broken || broken;
   if (readiness.writable || broken) end.writable = true;
 }
 
@@ -58,6 +59,10 @@ SplicedPair::Outcome SplicedPair::run(SplicePool& pool) {
   if (failed) return Outcome::failed;
   if (directions_[0].ended && directions_[1].ended && !directions_[0].holds() && !directions_[1].holds()) {
     return Outcome::done;
+  }
+  // One that has finished is not read from any more, and that would be what tells of a reset.
+  for (std::size_t i = 0; i < 2; ++i) {
+    if (sides_[i].broken && directions_[i].ended && !directions_[i].holds()) return Outcome::failed;
   }
   for (std::size_t i = 0; i < 2; ++i) {
     Direction& direction = directions_[i];

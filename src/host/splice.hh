@@ -84,6 +84,7 @@ class SplicedPair {
     bool readable = true;
     bool writable = true;
     bool finishing = false;  // what there is to read ends with its FIN, or an error
+    bool broken = false;     // it is reset, or both its directions are closed
   };
   struct Direction {
     Pipe pipe;

@@ -23,7 +23,7 @@ struct Listener {
 // of ports that the kernel gives to clients (net.ipv4.ip_local_port_range).
 [[nodiscard]] Result<std::vector<Listener>> find_listeners();
 
-// One line each, to cross a Channel: `tcp 0.0.0.0:80`; what goes beyond `most` bytes is left out. Lines that
+// One line each, to cross a Channel: `tcp 80 0.0.0.0`; what goes beyond `most` bytes is left out. Lines that
 // make no sense are passed over.
 [[nodiscard]] std::string describe(const std::vector<Listener>& listeners, std::size_t most);
 [[nodiscard]] std::vector<Listener> parse_listeners(std::string_view text);

@@ -186,5 +186,28 @@ TEST(Options, version_and_help_are_texts) {
   EXPECT_THAT(shown({"attach", "--help"}), HasSubstr("--userns-path"));
 }
 
+TEST(Options, ports_to_the_guests_loopback) {
+  const Config config =
+      parsed({"run", "-p", "80:80", "--publish-loopback", "8080:80", "--publish-loopback", "udp/[::1]:53"});
+  ASSERT_EQ(config.publish.size(), 3U);
+  EXPECT_FALSE(config.publish[0].loopback);
+  EXPECT_TRUE(config.publish[1].loopback);
+  EXPECT_EQ(config.publish[1].host_port, 8080);
+  EXPECT_TRUE(config.publish[2].loopback);
+  EXPECT_FALSE(config.publish_auto);
+  EXPECT_THAT(refused({"run", "--publish-loopback", "80:x"}), HasSubstr("80:x"));
+  EXPECT_THAT(refused({"run", "--publish-loopback", "auto"}), HasSubstr("auto"));
+}
+
+TEST(Options, publish_auto_beside_ports) {
+  for (const auto& words : {std::vector<std::string>{"run", "--publish", "auto", "-p", "8080:80"},
+                            {"attach", "-p", "8080:80", "-p", "auto", "1"},
+                            {"--publish", "auto", "-p", "8080:80", "/some/path"}}) {
+    const Config config = parsed(words);
+    EXPECT_TRUE(config.publish_auto);
+    EXPECT_EQ(config.publish.size(), 1U);
+  }
+}
+
 }  // namespace
 }  // namespace sf::cli

@@ -87,8 +87,7 @@ TEST_F(Requests, nesting_is_bounded) {
 TEST_F(Requests, publish_takes_our_syntax) {
   const Json reply = ask("publish", {{"port", "udp/127.0.0.1:8080:80"}});
   EXPECT_EQ(reply, Json::parse(R"({"return":{"ports":[{"id":1,"port":"udp/127.0.0.1:8080:80","proto":"udp",
-      "host_addr":"127.0.0.1","host_port":8080,"guest_addr":"","guest_port":80,"accepted":0,
-      "loopback":false}]}})"));
+      "host_addr":"127.0.0.1","host_port":8080,"guest_addr":"","guest_port":80,"loopback":false,"accepted":0}]}})"));
   ASSERT_EQ(instance.ports.size(), 1U);
   EXPECT_EQ(instance.ports[0].rule,
             (PublishRule{Transport::udp, Address::v4(127, 0, 0, 1), 8080, std::nullopt, 80}));
@@ -229,6 +228,23 @@ TEST_F(Requests, a_throw_stays_inside) {
     InstanceInfo info() const override { throw std::runtime_error("x"); }
   } throwing;
   EXPECT_EQ(answer(R"({"execute":"info"})", throwing), R"({"error":{"desc":"internal error"}})");
+}
+
+TEST_F(Requests, ports_to_the_guests_loopback) {
+  EXPECT_THAT(ids(ask("publish", {{"port", "8080-8081:80-81"}, {"loopback", true}})), ElementsAre(1, 2));
+  EXPECT_TRUE(instance.ports.at(1).rule.loopback);
+  EXPECT_THAT(ids(ask("publish", {{"port", "9080:80"}, {"loopback", false}})), ElementsAre(3));
+  EXPECT_THAT(ids(ask("publish", {{"port", "9081:80"}})), ElementsAre(4));
+  const Json ports = ask("list_published")["return"]["ports"];
+  EXPECT_EQ(ports[0]["loopback"], true);
+  EXPECT_EQ(ports[2]["loopback"], false);
+  EXPECT_EQ(ports[3]["loopback"], false);
+  EXPECT_EQ(ask("list_hostfwd")["return"]["entries"].size(), 2U) << "slirp4netns has no such ports";
+  EXPECT_THAT(ids(ask("unpublish", {{"port", "8080:80"}})), ElementsAre(1));
+  for (const Json& bad : {Json(1), Json("true"), Json::array(), Json::object()}) {
+    EXPECT_EQ(ask("publish", {{"port", "7000:80"}, {"loopback", bad}})["error"]["desc"],
+              "bad request: publish: bad arguments.loopback");
+  }
 }
 
 }  // namespace

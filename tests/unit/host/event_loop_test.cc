@@ -224,6 +224,25 @@ TEST_F(EventLoopTest, TellsOfTheLinksEnd) {
   EXPECT_THAT(reactor_.log, ElementsAre("end", "link", "end"));
 }
 
+TEST_F(EventLoopTest, TheSideReactorHasItsOwnSocketsAndDeadline) {
+  std::array<int, 2> fds{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds.data()), 0);
+  const UniqueFd near(fds[0]);
+  const UniqueFd far(fds[1]);
+  constexpr Token kToken = EventLoop::kSideToken | 7;
+  NotingReactor side;
+  loop_->set_side(&side);
+  ASSERT_EQ(loop_->add_socket(near.get(), kToken), 0);
+  side.after_turn = [&](Time now) {
+    if (side.log.size() >= 3) loop_->stop(0);
+    return now + 1ms;  // the other one has no deadline
+  };
+  run();
+  EXPECT_THAT(side.log, ElementsAre("socket" + std::to_string(kToken), "end", "end"));
+  EXPECT_THAT(reactor_.log, ElementsAre("end", "end"));
+  loop_->set_side(nullptr);
+}
+
 TEST_F(EventLoopTest, TellsOfSocketsByTheirTokens) {
   std::array<int, 2> fds{};
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds.data()), 0);

@@ -144,10 +144,12 @@ TEST_F(SpliceTest, BothBlockedAtOnceComeLooseAgain) {
   const auto to_guest = pair_->bytes_to_guest();
   std::string at_guest;
   std::string at_client;
-  for (int i = 0; i < 2000; ++i) {
+  for (int idle = 0; idle < 500;) {
+    const std::size_t before = at_guest.size() + at_client.size();
     at_guest += receive_some(guest_, 1 << 20);
     at_client += receive_some(client_, 1 << 20);
-    turns(0);
+    turns(1);
+    idle = at_guest.size() + at_client.size() == before ? idle + 1 : 0;
   }
   EXPECT_GE(at_guest.size(), to_guest);
   EXPECT_TRUE(at_guest == text.substr(0, at_guest.size()));
@@ -221,6 +223,17 @@ TEST_F(SpliceTest, AResetResetsTheOther) {
   EXPECT_EQ(turns(), Outcome::failed);
   pair_->abort();
   EXPECT_EQ(read_error(guest_), ECONNRESET);
+}
+
+TEST_F(SpliceTest, AResetAfterHalfCloseIsNoticedWithoutData) {
+  for (UniqueFd* side : {&client_, &guest_}) {
+    outcome_ = Outcome::waiting;
+    connect_all();
+    ::shutdown(side->get(), SHUT_WR);
+    EXPECT_EQ(turns(), Outcome::waiting);
+    reset(*side);
+    EXPECT_EQ(turns(), Outcome::failed);
+  }
 }
 
 TEST_F(SpliceTest, AResetAfterHalfCloseIsNoSignal) {
