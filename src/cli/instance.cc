@@ -54,6 +54,13 @@ Result<engine::PublishedPort> ShardInstance::publish(const engine::PublishRule& 
         "cannot publish {} port {} on {}: IPv6 is off inside; leave --no-ipv6 out, or give an IPv4 address",
         name_of(rule.transport), rule.host_port, rule.host_address->to_string());
   }
+  if (rule.loopback && config_.slirp4netns) {
+    return fail(
+        "cannot publish {} port {} to the guest's loopback: as slirp4netns this program keeps no process "
+        "inside; use "
+        "slirp-forwarder attach",
+        name_of(rule.transport), rule.host_port);
+  }
   const auto refused = [&rule](host::HostError error, const Endpoint& at) {
     return fail("cannot publish {} port {} on {}: {}; {}", name_of(rule.transport), at.port,
                 at.address.to_string(), host::to_string(error), remedy(error, at.port));

@@ -62,7 +62,8 @@ Result<setup::Inside> start_inside(const cli::Config& config, const setup::Signa
     return setup::Inside(std::move(socket));
   }
   if (config.command == cli::Command::attach) {
-    return setup::start_attached(network, attach_target(config), config.userns_path, log);
+    return setup::start_attached(network, attach_target(config), config.userns_path, !config.slirp4netns,
+                                 log);
   }
   if (config.command == cli::Command::path) return setup::start_path(network, config.target, log);
   setup::GuestSettings guest;

@@ -152,7 +152,7 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, const
 }  // namespace
 
 Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
-                              const std::string& userns_path, const Log& log) {
+                              const std::string& userns_path, bool child_stays, const Log& log) {
   // First of all, so that a number that changes hands meanwhile is seen as the end of the first one.
   auto end = TargetEnd::watch(target);
   auto found = open_target(target, userns_path);
@@ -163,7 +163,7 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
     UniqueFd tap = hand_over(
         settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
     if (!tap) return 1;
-    stay(std::move(tap), channel, log);
+    if (child_stays) stay(std::move(tap), channel, log);
     return 0;
   });
   if (!inside || !inside->tap().holds_namespace) return inside;

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from lab.container import Container, start_ready, stop_ready
-from lab.guest import said, wait_for
+from lab.guest import children, said, wait_for
 from lab.network import HOST4, HOST4_SECOND, HOST6, HOST6_SECOND, WAN4, WAN6
 
 pytestmark = pytest.mark.core
@@ -382,6 +382,16 @@ def ask(path, request):
         api.sendall(json.dumps(request).encode())
         api.shutdown(socket.SHUT_WR)
         return json.loads(api.recv(2048))
+
+
+def test_nobody_stays_inside(lab, container, start):
+    """Once the network works there is one process, which the sandbox would confine; so there are no loopback ports."""
+    path = lab.path("api")
+    process = start("-c", "-a", path, container.pid)
+    wait_for(lambda: not children(process.pid), 5, "the end of the child")
+    answer = ask(path, {"execute": "publish", "arguments": {"port": "4081:80", "loopback": True}})
+    assert "slirp-forwarder attach" in answer["error"]["reason"]
+    assert hello(container)
 
 
 def test_api_forwards_a_port(lab, container, start):

@@ -53,6 +53,16 @@ class InstanceTest : public engine::ShardTest {
   ShardInstance instance_{*shard_, loopback_, options_, "1", [] { return Time{}; }};
 };
 
+// There is no process inside that could make the sockets.
+TEST_P(InstanceTest, NoLoopbackPortsAsSlirp4netns) {
+  options_.slirp4netns = true;
+  const auto refused = instance_.publish(rule("80:80", true));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("slirp-forwarder attach"));
+  EXPECT_TRUE(loopback_.ports.empty());
+  EXPECT_TRUE(instance_.publish(rule("80:80", false)));
+}
+
 // The kinds have numbers of their own, which say nothing here.
 TEST_P(InstanceTest, PortsOfBothKindsShareOneRowOfNumbers) {
   EXPECT_EQ(instance_.publish(rule("80:80", true))->id, 1U);
