@@ -38,13 +38,14 @@ void AutoPorts::on_listeners(const std::vector<setup::Listener>& listeners) {
     static_cast<void>(instance_.unpublish(entry.second.id));
     return true;
   });
-  std::erase_if(refused_, [&](const Key& key) { return !now.contains(key); });
+  const std::vector<engine::PublishedPort> others = instance_.published();
   for (const auto& [key, guest] : now) {
-    if (!published_.contains(key)) publish(key, guest);
+    if (!published_.contains(key)) publish(key, guest, others);
   }
 }
 
-void AutoPorts::publish(const Key& key, const std::optional<Address>& guest) {
+void AutoPorts::publish(const Key& key, const std::optional<Address>& guest,
+                        const std::vector<engine::PublishedPort>& others) {
   engine::PublishRule rule;
   rule.transport = key.tcp ? engine::Transport::tcp : engine::Transport::udp;
   rule.host_address = loopback(key.v4);
@@ -52,14 +53,13 @@ void AutoPorts::publish(const Key& key, const std::optional<Address>& guest) {
   rule.guest_address = guest;
   rule.loopback = true;
   // One that was asked for by itself leads inside already.
-  for (const engine::PublishedPort& port : instance_.published()) {
+  for (const engine::PublishedPort& port : others) {
     const bool same = port.rule.transport == rule.transport && port.rule.host_port == rule.host_port;
     if (same && (!port.rule.host_address || *port.rule.host_address == rule.host_address)) return;
   }
   const auto port = instance_.publish(rule);
   if (port) {
     published_[key] = {guest, port->id};
-    refused_.erase(key);
     return;
   }
   if (refused_.insert(key).second) log_.warning("{}", port.error().message);

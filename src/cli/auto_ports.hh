@@ -39,7 +39,8 @@ class AutoPorts {
   };
 
   [[nodiscard]] static Wanted wanted(const std::vector<setup::Listener>& listeners);
-  void publish(const Key& key, const std::optional<Address>& guest);
+  void publish(const Key& key, const std::optional<Address>& guest,
+               const std::vector<engine::PublishedPort>& others);
 
   control::Instance& instance_;
   const Log& log_;

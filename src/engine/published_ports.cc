@@ -206,17 +206,19 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
                                                   Time now) {
   const auto guest = guest_end(port.info.rule, from.address.is_v4());
   if (!guest) return nullptr;
-  // The same client again has the key that it was given first, so that one is looked for beside free ones.
+  // The same client again has the key that it was given first. Another one that it might have had may have
+  // become free since, so all are looked at.
   Client* known = nullptr;
+  std::optional<FlowKey> free;
   const auto taken = [&](const FlowKey& key) {
     Client* other = clients_.get(clients_.find(key));
-    if (other == nullptr) return false;
-    if (other->real == from && other->flow.socket == socket) known = other;
+    if (other == nullptr && !free) free = key;
+    if (other != nullptr && other->real == from && other->flow.socket == socket) known = other;
     return known == nullptr;
   };
-  const auto remote = seen(from, *guest, taken);
-  if (known != nullptr || !remote) return known;
-  const FlowKey key{*guest, *remote};
+  static_cast<void>(seen(from, *guest, taken));
+  if (known != nullptr || !free) return known;
+  const FlowKey key = *free;
   if (clients_.size() >= limits_.udp_clients) return nullptr;
   const Handle handle = clients_.insert(key);
   Client& client = clients_.existing(handle);

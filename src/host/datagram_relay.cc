@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <cerrno>
 
 #include "host/linux_address.hh"
+#include "host/linux_datagram_options.hh"
 
 namespace sf::host {
 namespace {
@@ -25,16 +27,25 @@ bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint
                                  std::uint64_t& clients, Time now) {
   for (int i = 0; i < kBatch; ++i) {
     sockaddr_in6 address{};
-    socklen_t size = sizeof(address);
-    const ssize_t got = ::recvfrom(port_fd, buffer_.get(), kMaxDatagram, MSG_DONTWAIT,
-                                   reinterpret_cast<sockaddr*>(&address), &size);
+    iovec vector{buffer_.get(), kMaxDatagram};
+    alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> control;
+    msghdr message{};
+    message.msg_name = &address;
+    message.msg_namelen = sizeof(address);
+    message.msg_iov = &vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const ssize_t got = ::recvmsg(port_fd, &message, MSG_DONTWAIT);
     // Anything but an empty queue is an error about an earlier answer, to a client that has gone.
     if (got < 0 && errno == EAGAIN) return false;
     if (got < 0) continue;
-    Client* client = client_of(port, port_fd, endpoint_from(&address, size), guest, clients, now);
+    const Endpoint peer = endpoint_from(&address, message.msg_namelen);
+    Client* client = client_of(port, port_fd, peer, guest, clients, now);
     if (client == nullptr) continue;
     const auto count = static_cast<std::size_t>(got);
     client->last_active = now;
+    client->local = destination_of(message);
     if (client->socket) {
       // A port that is closed inside says so with the next call; what is lost then is lost as on any path.
       if (::send(client->socket.get(), buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
@@ -108,7 +119,6 @@ bool DatagramRelay::end_turn(Time now) {
     Client* client = clients_.find(handle);
     if (client == nullptr) continue;
     client->waiting = false;
-    const SocketAddress to(client->peer);
     int left = kBatch;
     for (; left > 0; --left) {
       const ssize_t got = ::recv(client->socket.get(), buffer_.get(), kMaxDatagram, MSG_DONTWAIT);
@@ -120,8 +130,7 @@ bool DatagramRelay::end_turn(Time now) {
       }
       client->last_active = now;
       const auto count = static_cast<std::size_t>(got);
-      if (::sendto(client->port_fd, buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL, to.get(), to.size()) >=
-          0) {
+      if (send_from(client->port_fd, Bytes(buffer_.get(), count), client->peer, client->local)) {
         client->bytes_from_guest += count;
       }
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,7 @@ class DatagramRelay {
     std::uint32_t port = 0;
     int port_fd = -1;  // of the port, by which the answers leave
     Endpoint peer;
+    std::optional<Address> local;  // of this host's, to which it last sent: answers come from there
     Endpoint guest;
     UniqueFd socket;
     std::vector<std::vector<std::uint8_t>> held;

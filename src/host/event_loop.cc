@@ -24,7 +24,7 @@ std::chrono::nanoseconds read_clock(clockid_t id) {
 Readiness readiness_from(std::uint32_t events) {
   return {.readable = (events & EPOLLIN) != 0,
           .writable = (events & EPOLLOUT) != 0,
-          .read_closed = (events & EPOLLRDHUP) != 0,
+          .read_closed = (events & (EPOLLRDHUP | EPOLLPRI)) != 0,
           .error = (events & EPOLLERR) != 0,
           .hang_up = (events & EPOLLHUP) != 0};
 }
@@ -106,7 +106,7 @@ void EventLoop::unwatch(int fd) {
 }
 
 int EventLoop::add_socket(int fd, Token token) {
-  return add(epoll_.get(), fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, token & ~kLoopToken);
+  return add(epoll_.get(), fd, EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, token & ~kLoopToken);
 }
 
 int EventLoop::wait(Time deadline, struct epoll_event* events, int capacity) {

@@ -53,9 +53,11 @@ enum class HostError : std::uint8_t {
 struct Readiness {
   bool readable = false;
   bool writable = false;
-  bool read_closed = false;  // the peer has sent its FIN (EPOLLRDHUP)
-  bool error = false;        // EPOLLERR: a stream failed, or a datagram socket's error queue has something
-  bool hang_up = false;      // EPOLLHUP: both directions are closed
+  // The peer has sent its FIN (EPOLLRDHUP), or urgent data (EPOLLPRI), at which reading stops: a short read
+  // does not mean that nothing is left.
+  bool read_closed = false;
+  bool error = false;    // EPOLLERR: a stream failed, or a datagram socket's error queue has something
+  bool hang_up = false;  // EPOLLHUP: both directions are closed
 };
 
 struct IoResult {

@@ -118,6 +118,20 @@ unsigned interface_index(int fd, const std::string& name) {
 
 }  // namespace
 
+bool send_from(int fd, Bytes payload, const Endpoint& to, const std::optional<Address>& source) {
+  const SocketAddress remote(to);
+  iovec vector{const_cast<std::uint8_t*>(payload.data()), payload.size()};
+  msghdr message{};
+  message.msg_name = const_cast<sockaddr*>(remote.get());
+  message.msg_namelen = remote.size();
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  Controls controls;
+  if (source) add_interface(controls, to.address.is_v4(), 0, source);
+  controls.attach_to(message);
+  return ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
 tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bool v4, Token token) {
   const bool ping = kind == DatagramKind::ping;
   const int protocol = !ping ? IPPROTO_UDP : v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};

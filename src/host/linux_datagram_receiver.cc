@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "host/linux_address.hh"
+#include "host/linux_datagram_options.hh"
 #include "host/linux_errors.hh"
 
 namespace sf::host {
@@ -43,15 +44,11 @@ void read_controls(msghdr& message, ReceivedDatagram& out) {
       out.ttl = static_cast<std::uint8_t>(read_control<int>(c));
     } else if (level == IPPROTO_IPV6 && type == IPV6_TCLASS) {
       out.traffic_class = static_cast<std::uint8_t>(read_control<int>(c));
-    } else if (level == IPPROTO_IP && type == IP_PKTINFO && holds(c, sizeof(in_pktinfo))) {
-      out.to = address_from(read_control<in_pktinfo>(c).ipi_spec_dst);
-    } else if (level == IPPROTO_IPV6 && type == IPV6_PKTINFO && holds(c, sizeof(in6_pktinfo))) {
-      out.to = address_from(read_control<in6_pktinfo>(c).ipi6_addr);
     } else if (level == SOL_UDP && type == UDP_GRO) {
       out.segment_size = static_cast<std::uint16_t>(read_control<int>(c));
     }
   }
-  if (out.to && out.to->is_multicast()) out.to.reset();  // nothing can be sent from there
+  out.to = destination_of(message);
 }
 
 // What the host itself says about a datagram that it could not send.
@@ -96,6 +93,20 @@ bool read_extended_error(msghdr& message, bool v4, DatagramError& out) {
 }
 
 }  // namespace
+
+std::optional<Address> destination_of(msghdr& message) {
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    std::optional<Address> to;
+    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO && holds(c, sizeof(in_pktinfo))) {
+      to = address_from(read_control<in_pktinfo>(c).ipi_spec_dst);
+    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
+               holds(c, sizeof(in6_pktinfo))) {
+      to = address_from(read_control<in6_pktinfo>(c).ipi6_addr);
+    }
+    if (to && !to->is_multicast()) return to;
+  }
+  return std::nullopt;
+}
 
 DatagramReceiver::~DatagramReceiver() {
   if (memory_ != nullptr) ::munmap(memory_, kSlots * kSlotSize);

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "host/linux_address.hh"
+#include "host/linux_datagram_options.hh"
 #include "host/linux_errors.hh"
 
 namespace sf::host {
@@ -57,7 +58,9 @@ tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at) {
 }
 
 tl::expected<UniqueFd, HostError> bind_udp_at(const Endpoint& at) {
-  return bound(at, SOCK_DGRAM);
+  auto fd = bound(at, SOCK_DGRAM);
+  if (fd) tell_destination(fd->get(), at.address.is_v4());
+  return fd;
 }
 
 tl::expected<UniqueFd, HostError> accept_from(int listener, Endpoint& peer) {

@@ -29,7 +29,6 @@ tl::expected<SocketId, HostError> LinuxHost::bind_datagram(const Endpoint& at, T
   if (!fd) return tl::unexpected(fd.error());
   const bool v4 = at.address.is_v4();
   set_datagram_options(fd->get(), false, v4);
-  tell_destination(fd->get(), v4);
   return adopt(std::move(*fd), Kind::udp, v4, token);
 }
 

@@ -39,6 +39,12 @@ void set_keepalive(int fd) {
   for (const auto& [level, name, value] : kOptions) ::setsockopt(fd, level, name, &value, sizeof(value));
 }
 
+// Of a listener; its clients inherit it. One that has vanished would keep its connection for ever.
+void probe_vanished(int listener) {
+  constexpr int kOn = 1;
+  ::setsockopt(listener, SOL_SOCKET, SO_KEEPALIVE, &kOn, sizeof(kOn));
+}
+
 void reset(UniqueFd& fd) {
   const linger none{.l_onoff = 1, .l_linger = 0};
   ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &none, sizeof(none));
@@ -65,10 +71,8 @@ LoopbackPorts::~LoopbackPorts() {
   });
 }
 
-tl::expected<LoopbackPort, ListenError> LoopbackPorts::add(const LoopbackRule& rule) {
-  Port port;
-  port.info.id = next_id_;
-  port.info.rule = rule;
+tl::expected<void, ListenError> LoopbackPorts::open_sockets(Port& port) const {
+  const LoopbackRule rule = port.info.rule;
   for (const bool v4 : {true, false}) {
     if (rule.host_address && rule.host_address->is_v4() != v4) continue;
     const Endpoint at{rule.host_address.value_or(v4 ? Address::v4(0) : Address()), port.info.rule.host_port};
@@ -79,8 +83,24 @@ tl::expected<LoopbackPort, ListenError> LoopbackPorts::add(const LoopbackRule& r
       continue;
     }
     if (!fd) return tl::unexpected(ListenError{fd.error(), at});
+    if (rule.stream) probe_vanished(fd->get());
     if (port.info.rule.host_port == 0) port.info.rule.host_port = local_endpoint_of(fd->get()).port;
     port.sockets[v4 ? 0 : 1] = std::move(*fd);
+  }
+  return {};
+}
+
+tl::expected<LoopbackPort, ListenError> LoopbackPorts::add(const LoopbackRule& rule) {
+  Port port;
+  port.info.id = next_id_;
+  for (int tries = 1;; ++tries) {
+    port.info.rule = rule;
+    port.sockets = {};
+    const auto opened = open_sockets(port);
+    if (opened) break;
+    // A port that the host has chosen for IPv4 may be taken for IPv6: another one may be free for both.
+    const bool again = rule.host_port == 0 && opened.error().error == HostError::in_use;
+    if (!again || tries == kChosenPortTries) return tl::unexpected(opened.error());
   }
   for (const bool v4 : {true, false}) {
     const UniqueFd& socket = port.sockets[v4 ? 0 : 1];

@@ -68,6 +68,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
 
  private:
   static constexpr int kAcceptsPerTurn = 64;
+  static constexpr int kChosenPortTries = 16;
   static constexpr std::uint64_t kTurnBudget = std::uint64_t{8} << 20;  // bytes; then others have their turn
 
   struct Port {
@@ -85,6 +86,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
     bool in_turn = false;
   };
 
+  [[nodiscard]] tl::expected<void, ListenError> open_sockets(Port& port) const;
   void mark_busy(Port& port);
   // True: more clients may wait.
   [[nodiscard]] bool accept_clients(Port& port, int listener, Time now);

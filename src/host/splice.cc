@@ -157,15 +157,16 @@ SplicedPair::Step SplicedPair::splice_in(Direction& direction, End& from, Splice
   if (got < 0) {
     if (errno == EINTR) return Step::moved;
     if (errno != EAGAIN) return Step::failed;
-    // A byte of urgent data stops splice(2), which says the same then; reading passes over it.
-    std::uint8_t next = 0;
-    from.readable = ::recv(from.fd.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT) > 0 || errno != EAGAIN;
-    if (from.readable) direction.many = false;
-    return Step::moved;
   }
-  if (got == 0) {
-    direction.ended = true;
-    return Step::ended;
+  if (got <= 0) {
+    // A byte of urgent data stops splice(2), which says then that there is nothing, or the end; reading
+    // passes over it, and tells.
+    std::uint8_t next = 0;
+    const ssize_t left = ::recv(from.fd.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
+    if (left < 0 && errno == EAGAIN) from.readable = false;
+    if (left < 0) return is_temporary(errno) ? Step::moved : Step::failed;
+    direction.many = false;
+    return Step::moved;
   }
   direction.in_pipe = static_cast<std::size_t>(got);
   // A short count may mean a pipe without room: only an EAGAIN says that nothing is left to read.

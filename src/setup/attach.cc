@@ -51,8 +51,9 @@ void close_all_but(std::vector<int> kept) {
 }
 
 // The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
-// it, nor anything that the caller waits for, such as the other end of --ready-fd.
-void stay(UniqueFd tap, const Channel& channel, const Log& log) {
+// it, nor anything that the caller waits for, such as the other end of --ready-fd. False: it could not be
+// left.
+bool stay(UniqueFd tap, const Channel& channel, const Log& log) {
   close_all_but({channel.fd(), tap.get()});
   static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));  // out of reach of the guest's debuggers
   if (::unshare(CLONE_NEWNET) != 0) {
@@ -61,9 +62,10 @@ void stay(UniqueFd tap, const Channel& channel, const Log& log) {
         "sysctl "
         "user.max_net_namespaces)",
         reason(errno));
-    return;
+    return false;
   }
   GuestHelper(std::move(tap)).serve(channel);
+  return true;
 }
 
 Result<TapDevice> open_and_configure(const NetworkSettings& settings, const Log& log) {
@@ -139,7 +141,10 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, const
   UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
   if (handed_over) {
-    stay(std::move(handed_over), channel, log);
+    if (!stay(std::move(handed_over), channel, log)) {
+      while (channel.receive()) {  // PATH stays for as long as the program does
+      }
+    }
   } else {
     static_cast<void>(::unshare(CLONE_NEWNET));
   }
@@ -158,12 +163,14 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
   auto found = open_target(target, userns_path);
   if (!found) return tl::unexpected(found.error());
   auto inside = start_child([&](const Channel& channel) {
+    // Out of reach of the namespace's debuggers, before it is in there.
+    static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
     auto joined = join(*found);
     *found = {};
     UniqueFd tap = hand_over(
         settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
     if (!tap) return 1;
-    if (child_stays) stay(std::move(tap), channel, log);
+    if (child_stays) static_cast<void>(stay(std::move(tap), channel, log));
     return 0;
   });
   if (!inside || !inside->tap().holds_namespace) return inside;

@@ -118,9 +118,11 @@ void GuestHelper::look(const Channel& channel) {
     return find_listeners();
   }();
   if (!listeners) {
-    timer_.reset();  // what fails once fails every time
-    // What has worked before fails where the namespace is gone, which the TAP tells the program of.
-    if (!told_) static_cast<void>(channel.send(MessageKind::failed, listeners.error().message));
+    // What has worked before fails for the moment, or because the namespace is gone, which the TAP tells the
+    // program of.
+    if (told_) return;
+    timer_.reset();
+    static_cast<void>(channel.send(MessageKind::failed, listeners.error().message));
     return;
   }
   std::string text = describe(*listeners, Channel::kMaxText);

@@ -127,6 +127,7 @@ std::vector<Listener> parse_listeners(std::string_view text) {
     const std::size_t port_at = line.find(' ') + 1;
     const std::size_t address_at = line.find(' ', port_at) + 1;
     if (port_at == 0 || address_at == 0) continue;
+    if (!line.starts_with("tcp") && !line.starts_with("udp")) continue;
     Listener listener;
     listener.tcp = line.starts_with("tcp");
     listener.both_versions = line[port_at - 2] == '+';
@@ -134,7 +135,6 @@ std::vector<Listener> parse_listeners(std::string_view text) {
     const char* const digits_end = line.data() + address_at - 1;
     const auto [stop, error] = std::from_chars(line.data() + port_at, digits_end, listener.at.port);
     if (!address || error != std::errc{} || stop != digits_end || listener.at.port == 0) continue;
-    if (!listener.tcp && !line.starts_with("udp")) continue;
     listener.at.address = *address;
     found.push_back(listener);
   }

@@ -285,7 +285,8 @@ Result<void> enter_small_root(const SandboxSettings& settings, const Log& log) {
     if (fd) sources.push_back({path, std::move(fd), true});
   }
   const Way way = settings.file.empty() ? Way{} : follow(settings.file, settings);
-  if (!way.file.empty() && !fs::is_directory(way.file)) {
+  std::error_code unknown;  // where it cannot be looked at, it cannot be opened either
+  if (!way.file.empty() && !fs::is_directory(way.file, unknown)) {
     if (UniqueFd fd = open_fd(way.file, O_PATH); fd) sources.push_back({way.file, std::move(fd), false});
   }
 

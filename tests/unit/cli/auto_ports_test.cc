@@ -85,7 +85,7 @@ TEST_F(AutoPortsTest, ARefusedPortIsSaidOnceAndTriedAgain) {
   EXPECT_THAT(published(), ElementsAre("tcp/127.0.0.1:80:80"));
   listen("");
   listen("tcp 999 127.0.0.1\n");
-  EXPECT_EQ(said_.size(), 2U) << "it was another listener";
+  EXPECT_EQ(said_.size(), 1U) << "whoever listens inside cannot fill the log";
 }
 
 TEST_F(AutoPortsTest, APortThatWasAskedForIsLeftAlone) {

@@ -318,6 +318,23 @@ TEST_P(Published, AUdpClientOfTwoPortsIsAnsweredByEach) {
   EXPECT_EQ(host_.sockets[0].sends, 1);
 }
 
+TEST_P(Published, AUdpClientKeepsItsPortWhenAnotherOneBecomesFree) {
+  start();
+  const auto first = publish(Transport::udp, guest());
+  publish(Transport::udp, guest());
+  const auto second_says = [&] {
+    host_.sockets[1].arrived.emplace_back(client(), pattern(10));
+    shard_->on_socket_event(host_.sockets[1].token, {.readable = true}, now_);
+    turn();
+  };
+  datagram(client(), pattern(10));
+  second_says();
+  EXPECT_TRUE(shard_->published().remove(first.id));
+  second_says();
+  ASSERT_EQ(link_.sent.size(), 3U);
+  EXPECT_EQ(heard_udp(2).source_port, heard_udp(1).source_port);
+}
+
 TEST_P(Published, SilentUdpClientsAreForgotten) {
   start();
   publish(Transport::udp, guest());

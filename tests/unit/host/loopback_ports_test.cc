@@ -5,6 +5,7 @@
 
 #include <csignal>
 
+#include "host/linux_address.hh"
 #include "host/linux_listen.hh"
 #include "unit/host/loopback_support.hh"
 
@@ -373,6 +374,21 @@ TEST_F(LoopbackDatagramsTest, WhatComesBeforeTheSocketIsHeldUpToALimit) {
   int got = 0;
   while (reply(service) == "x") ++got;
   EXPECT_EQ(got, 16);
+}
+
+// A client that was connected to one of several addresses takes answers from that one alone.
+TEST_F(LoopbackDatagramsTest, AnswersComeFromTheAddressThatWasAsked) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  const UniqueFd client = bind_udp_at({Address::v4(127, 0, 0, 1), 0}).value();
+  const SocketAddress asked({Address::v4(127, 0, 0, 2), port.rule.host_port});
+  ASSERT_EQ(::connect(client.get(), asked.get(), asked.size()), 0);
+  send_all(client, "x");
+  turns();
+  EXPECT_EQ(reply(service), "x");
+  turns();
+  EXPECT_EQ(receive_some(client), "re:x");
 }
 
 TEST_F(LoopbackDatagramsTest, AnIdleClientIsForgotten) {

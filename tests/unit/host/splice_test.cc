@@ -41,7 +41,7 @@ class SpliceTest : public testing::Test {
     pair_.emplace(std::move(near_client), std::move(near_guest));
   }
   void watch(int fd, std::uint64_t side) const {
-    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = side}};
+    epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data = {.u64 = side}};
     ASSERT_EQ(::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event), 0);
   }
 
@@ -56,7 +56,7 @@ class SpliceTest : public testing::Test {
         pair_->on_event(static_cast<Side>(events[static_cast<std::size_t>(i)].data.u64),
                         {.readable = (e & EPOLLIN) != 0,
                          .writable = (e & EPOLLOUT) != 0,
-                         .read_closed = (e & EPOLLRDHUP) != 0,
+                         .read_closed = (e & (EPOLLRDHUP | EPOLLPRI)) != 0,
                          .error = (e & EPOLLERR) != 0,
                          .hang_up = (e & EPOLLHUP) != 0});
       }
@@ -273,6 +273,38 @@ TEST_F(SpliceTest, UrgentDataDoesNotStopAStream) {
     got += receive_some(guest_, 1 << 20);
   }
   EXPECT_TRUE(got == text + text) << got.size();
+}
+
+// A read stops at the urgent byte, and so says nothing about what is behind it: there will be no other event.
+TEST_F(SpliceTest, WhatIsBehindAnUrgentByteArrives) {
+  send_all(client_, "abc");
+  ASSERT_EQ(::send(client_.get(), "!", 1, MSG_OOB), 1);
+  send_all(client_, "def");
+  turns();
+  EXPECT_EQ(receive_some(guest_), "abcdef");
+}
+
+// splice(2) stops there as well, and says 0 once the FIN is known, as at the end.
+TEST_F(SpliceTest, AFinBehindAnUrgentByteLosesNothing) {
+  const std::string text = pattern(1 << 20, 13);
+  std::size_t put = 0;
+  std::string got;
+  for (int i = 0; i < 3000 && put < text.size(); ++i) {
+    const ssize_t n = ::send(client_.get(), text.data() + put, text.size() - put, MSG_DONTWAIT);
+    if (n > 0) put += static_cast<std::size_t>(n);
+    if (put == text.size()) {
+      ASSERT_EQ(::send(client_.get(), "!", 1, MSG_OOB), 1);
+      send_all(client_, "the end");
+      ::shutdown(client_.get(), SHUT_WR);
+    }
+    turns(1);
+    got += receive_some(guest_, 1 << 20);
+  }
+  for (int i = 0; i < 100 && got.size() < text.size() + 7; ++i) {
+    turns(1);
+    got += receive_some(guest_, 1 << 20);
+  }
+  EXPECT_TRUE(got == text + "the end") << got.size();
 }
 
 TEST_F(SpliceTest, AnIdleConnectionHasNoPipe) {

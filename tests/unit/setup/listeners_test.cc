@@ -121,7 +121,7 @@ TEST(Listeners, cross_a_channel_as_text) {
 TEST(Listeners, what_makes_no_sense_is_passed_over) {
   EXPECT_EQ(parse_listeners("tcp 80 127.0.0.1\nnonsense\n\ntcp\ntcp 80\ntcp  127.0.0.1\ntcp 0 127.0.0.1\n"
                             "tcp 65536 127.0.0.1\ntcp -1 ::1\ntcp 8x 127.0.0.1\nsctp 80 127.0.0.1\n"
-                            "tcp 80 localhost\ntcp 81 ::1"),
+                            " 80 127.0.0.1\ntcp 80 localhost\ntcp 81 ::1"),
             (std::vector{tcp("127.0.0.1", 80), tcp("::1", 81)}));
 }
 
