@@ -23,7 +23,8 @@ def clean(engines, nothing_left):
     engines.podman("rm", "--all", "--force", "--time", "0")
     engines.podman("pod", "rm", "--all", "--force", "--time", "0")
     wait_for(lambda: not engines.forwarders(), 5, "the end of the containers' slirp4netns")
-    assert engines.api_sockets() == before
+    # What Buildah killed before may be gone by now: `ls` takes such sockets away.
+    assert set(engines.api_sockets()) <= set(before)
 
 
 def network(options):

@@ -81,6 +81,8 @@ class Lab:
         self.wan.ip("route", "add", "blackhole", "203.0.113.128/26")
         last_group = min(world.mapped_ids("gid") - 1, 2147483647)
         self.host.sysctl("net/ipv4/ping_group_range", f"0 {last_group}")
+        # Ports that tests publish: no client in `host` may have one of them by chance.
+        self.host.sysctl("net/ipv4/ip_local_reserved_ports", "4000-4100,5200-5400,7000-9999")
         if self.mode == SINGLE_USER:
             ids = [f"--map-user={world.USER_ID}", f"--map-group={world.USER_ID}"]
             self._nobody = self.popen(["unshare", "--user", *ids, "sh", "-c", "echo ready; exec sleep infinity"],
