@@ -1,5 +1,7 @@
 #include "udp/translator.hh"
 
+#include <functional>
+
 namespace sf::udp {
 namespace {
 
@@ -57,16 +59,66 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;
+  const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}};
+  if (may_wait(outgoing)) {
+    waiting_.push_back(outgoing);
+    return;
+  }
+  flush(now);
   const HostError error = host_.send_datagram(flow.socket, to, datagram.payload, options);
   if (error == HostError::none) {
-    ++counters_.from_guest;
-    counters_.bytes_from_guest += datagram.payload.size();
-    flow.bytes_from_guest += datagram.payload.size();
+    sent(outgoing);
   } else {
-    ++counters_.not_sent;
-    forwarding_.on_send_failed(ends(flow), error, packet, host_destination, options.dont_fragment,
-                               QuoteOf{flow}, now);
+    not_sent(outgoing, error, now);
   }
+}
+
+bool Translator::may_wait(const Outgoing& outgoing) const {
+  // A super-frame is one call already.
+  if (outgoing.datagram.options.segment_size != 0 || waiting_memory_.empty()) return false;
+  const std::uint8_t* at = outgoing.packet.whole.data();
+  const std::less<const std::uint8_t*> before;
+  return !before(at, waiting_memory_.data()) && before(at, waiting_memory_.data() + waiting_memory_.size());
+}
+
+void Translator::sent(const Outgoing& outgoing) {
+  const std::size_t size = outgoing.datagram.payload.size();
+  ++counters_.from_guest;
+  counters_.bytes_from_guest += size;
+  outgoing.flow->bytes_from_guest += size;
+}
+
+void Translator::not_sent(const Outgoing& outgoing, HostError error, Time now) {
+  ++counters_.not_sent;
+  const Flow& flow = *outgoing.flow;
+  forwarding_.on_send_failed(ends(flow), error, outgoing.packet, outgoing.datagram.to.address,
+                             outgoing.datagram.options.dont_fragment, QuoteOf{flow}, now);
+}
+
+void Translator::flush(Time now) {
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    // Null: it has gone along with an earlier one of its socket's.
+    if (waiting_[i].flow != nullptr) flush_socket(waiting_[i].flow->socket, i, now);
+  }
+  waiting_.clear();
+}
+
+// Several flows may share a socket: clients of a published port.
+void Translator::flush_socket(host::SocketId socket, std::size_t from, Time now) {
+  run_.clear();
+  run_datagrams_.clear();
+  for (std::size_t i = from; i < waiting_.size(); ++i) {
+    if (waiting_[i].flow == nullptr || waiting_[i].flow->socket != socket) continue;
+    run_.push_back(i);
+    run_datagrams_.push_back(waiting_[i].datagram);
+  }
+  for (std::size_t at = 0; at < run_.size();) {
+    const host::DatagramsSent done = host_.send_datagrams(socket, std::span(run_datagrams_).subspan(at));
+    for (std::size_t i = 0; i < done.count; ++i) sent(waiting_[run_[at + i]]);
+    at += done.count;
+    if (done.error != HostError::none && at < run_.size()) not_sent(waiting_[run_[at++]], done.error, now);
+  }
+  for (const std::size_t i : run_) waiting_[i].flow = nullptr;
 }
 
 void Translator::on_error(Flow& flow, Time now) {

@@ -9,6 +9,10 @@
 //   guest 10.0.2.100:5000 ── Flow ── host socket *:41234 ─┬─ 192.0.2.1:53
 //                                                         └─ 198.51.100.7:3478
 //
+// What the guest sends within a turn of the loop is gathered, and leaves at its end: equal neighbours of a
+// flow in one call of the host's. The order within a flow stays; what one of them meets concerns that one
+// alone.
+//
 // Path MTU, ICMP errors and TTL: link/forwarding.hh.
 #pragma once
 
@@ -64,6 +68,12 @@ class Translator {
   void from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
                   const Address& host_destination, std::uint16_t gso_size, Time now,
                   const std::optional<Address>& source = std::nullopt);
+  // Datagrams whose payload lies in `memory` may wait for flush(): it stays as it is until then. All others
+  // are sent at once, behind those that wait.
+  void may_wait_in(Bytes memory) { waiting_memory_ = memory; }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  // Sends what waits. Their flows must not be closed before.
+  void flush(Time now);
   // Notes that a datagram went to the guest by another way than on_readable().
   void count_to_guest(Flow& flow, std::size_t bytes) {
     flow.bytes_to_guest += bytes;
@@ -84,6 +94,18 @@ class Translator {
  private:
   using Received = std::span<const host::ReceivedDatagram>;
 
+  // A datagram of the guest's on its way to the host.
+  struct Outgoing {
+    Flow* flow;
+    wire::IpPacket packet;
+    host::OutgoingDatagram datagram;
+  };
+
+  [[nodiscard]] bool may_wait(const Outgoing& outgoing) const;
+  void sent(const Outgoing& outgoing);
+  void not_sent(const Outgoing& outgoing, host::HostError error, Time now);
+  void flush_socket(host::SocketId socket, std::size_t from, Time now);
+
   // How many datagrams from the front can go to the guest as one super-frame; at least 1.
   [[nodiscard]] std::size_t run_length(Received received) const;
   [[nodiscard]] link::Status deliver(Flow& flow, Received run, Time now);
@@ -92,6 +114,11 @@ class Translator {
   link::ToGuest& to_guest_;
   link::Forwarding forwarding_;
   std::vector<std::uint8_t> gathered_;  // a run's payloads; empty until there is a first run
+  // waiting_ is empty between turns; the other two are flush()'s own, and kept for their memory.
+  Bytes waiting_memory_;
+  std::vector<Outgoing> waiting_;
+  std::vector<std::size_t> run_;
+  std::vector<host::OutgoingDatagram> run_datagrams_;
   Counters counters_;
 };
 
