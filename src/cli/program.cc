@@ -37,8 +37,34 @@ Result<SipKey> random_key() {
   return key;
 }
 
-host::HostOptions host_options(const Config& config) {
+link::Features features_of(const setup::TapOffloads& offloads) {
+  return {.checksum = offloads.checksum,
+          .tcp4_gso = offloads.tso4,
+          .tcp6_gso = offloads.tso6,
+          .big_tcp = offloads.tso4 && link::kernel_has_big_tcp(),
+          .udp_gso = offloads.uso};
+}
+
+// Once, at the start. What only a newer kernel has is no fault of this one's.
+void log_missing(const setup::TapDevice& device, const Log& log) {
+  const setup::TapOffloads& on = device.offloads;
+  if (!device.vnet_header) {
+    log.info("the TAP has no vnet header (IFF_VNET_HDR): no offloads, which costs speed");
+  } else if (!on.checksum) {
+    log.info("the kernel refuses the offloads of the TAP (TUNSETOFFLOAD): going on without, which costs speed");
+  } else if (!on.tso4 || !on.tso6) {
+    log.info("the kernel refuses TCP segmentation over {} on the TAP: going on without, which costs speed",
+             on.tso4 ? "IPv6" : "IPv4 and IPv6");
+  } else if (!on.uso) {
+    log.debug("no UDP segmentation on the TAP (Linux 6.2 has it)");
+  }
+  if (on.tso4 && !link::kernel_has_big_tcp()) log.debug("no TCP frames above 64 KiB (Linux 6.3 has them)");
+}
+
+host::HostOptions host_options(const Config& config, const Log* log = nullptr) {
   host::HostOptions options;
+  options.offload = config.offload;
+  options.log = log;
   options.outbound4 = config.outbound_address4;
   options.outbound6 = config.outbound_address6;
   options.outbound_interface = config.outbound_interface;
@@ -98,10 +124,8 @@ Result<Program::Device> Program::open_device() {
   }
   setup::TapDevice& device = inside_.tap();
   auto tap = std::make_unique<link::Tap>(std::move(device.queues.at(0)), device.vnet_header,
-                                         link::Features{.checksum = true,
-                                                        .tcp_gso = true,
-                                                        .big_tcp = link::kernel_has_big_tcp(),
-                                                        .udp_gso = device.udp_gso});
+                                         features_of(device.offloads));
+  if (config_.offload) log_missing(device, log_);
   const int fd = tap->fd();
   return Device{std::move(tap), fd};
 }
@@ -126,7 +150,7 @@ Result<int> Program::run() {
     (*loop)->at_turn_end([&tee] { tee->flush(); });
   }
 
-  host::LinuxHost host(**loop, host_options(config_));
+  host::LinuxHost host(**loop, host_options(config_, &log_));
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.

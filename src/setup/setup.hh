@@ -151,7 +151,7 @@ struct GuestSettings {
                                             const std::string& userns_path, bool child_stays, const Log& log);
 
 // A TAP's descriptor that the program was started with; no namespace is entered.
-[[nodiscard]] Result<Inside> start_adopted(int fd);
+[[nodiscard]] Result<Inside> start_adopted(int fd, bool offload);
 
 // A new namespace, bind-mounted on the existing file `path` until the Inside ends.
 [[nodiscard]] Result<Inside> start_path(const NetworkSettings& settings, const std::string& path,

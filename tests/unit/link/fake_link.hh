@@ -49,7 +49,7 @@ class FakeLink : public Link {
   Features features_;
 };
 
-inline constexpr Features kAllFeatures{.checksum = true, .tcp_gso = true, .udp_gso = true};
+inline constexpr Features kAllFeatures{.checksum = true, .tcp4_gso = true, .tcp6_gso = true, .udp_gso = true};
 
 // Bytes that differ from their neighbours, so that a piece out of place shows.
 inline std::vector<std::uint8_t> pattern(std::size_t size, std::size_t from = 0) {
