@@ -54,7 +54,8 @@ std::string attach_target(const cli::Config& config) {
 Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
                                    const Log& log) {
   const setup::NetworkSettings network = network_settings(config);
-  if (config.target_kind == cli::TargetKind::tap_descriptor) return setup::start_adopted(config.tap_fd, config.offload);
+  if (config.target_kind == cli::TargetKind::tap_descriptor)
+    return setup::start_adopted(config.tap_fd, config.offload);
   if (config.target_kind == cli::TargetKind::bess) {
     // Where the peer is has to be learnt from what it sends.
     setup::TapDevice socket;

@@ -51,7 +51,8 @@ void log_missing(const setup::TapDevice& device, const Log& log) {
   if (!device.vnet_header) {
     log.info("the TAP has no vnet header (IFF_VNET_HDR): no offloads, which costs speed");
   } else if (!on.checksum) {
-    log.info("the kernel refuses the offloads of the TAP (TUNSETOFFLOAD): going on without, which costs speed");
+    log.info(
+        "the kernel refuses the offloads of the TAP (TUNSETOFFLOAD): going on without, which costs speed");
   } else if (!on.tso4 || !on.tso6) {
     log.info("the kernel refuses TCP segmentation over {} on the TAP: going on without, which costs speed",
              on.tso4 ? "IPv6" : "IPv4 and IPv6");

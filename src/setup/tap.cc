@@ -185,8 +185,8 @@ Result<TapDevice> adopt_tap(int fd, bool offload) {
 
 std::string describe(const TapDevice& device) {
   const TapOffloads& on = device.offloads;
-  return fmt::format("{} {:d}{:d}{:d}{:d}{:d} {}", device.mac.to_string(), on.checksum, on.tso4, on.tso6, on.uso,
-                     device.holds_namespace, device.name);
+  return fmt::format("{} {:d}{:d}{:d}{:d}{:d} {}", device.mac.to_string(), on.checksum, on.tso4, on.tso6,
+                     on.uso, device.holds_namespace, device.name);
 }
 
 Result<TapDevice> from_description(const std::string& text, std::vector<UniqueFd> queues) {

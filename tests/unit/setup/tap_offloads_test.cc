@@ -38,8 +38,8 @@ TEST(TapOffloads, TakesWhatTheKernelHas) {
     EXPECT_EQ(chosen(c.known, state), c.expected) << c.known;
     // What the device has on is what was told, and nothing else.
     const TapOffloads& e = c.expected;
-    EXPECT_EQ(state, (e.checksum ? kChecksum : 0) | (e.tso4 ? kTso4 : 0) | (e.tso6 ? kTso6 : 0) |
-                         (e.uso ? kUso : 0))
+    EXPECT_EQ(state,
+              (e.checksum ? kChecksum : 0) | (e.tso4 ? kTso4 : 0) | (e.tso6 ? kTso6 : 0) | (e.uso ? kUso : 0))
         << c.known;
   }
 }

@@ -1,4 +1,6 @@
 // What the guest sends within one turn: it waits, and leaves together, each flow's in its order.
+#include <map>
+
 #include "unit/udp/udp_fixture.hh"
 
 namespace sf::udp {
@@ -51,7 +53,8 @@ class UdpGather : public UdpTest {
     wire::IpHeader header;
     header.protocol = 17;
     const wire::IpPacket outside = guest_packet(header, bytes);
-    std::copy(outside.whole.begin(), outside.whole.end(), memory_.begin() + static_cast<std::ptrdiff_t>(used_));
+    std::copy(outside.whole.begin(), outside.whole.end(),
+              memory_.begin() + static_cast<std::ptrdiff_t>(used_));
     const auto packet = wire::parse_ip(Bytes(memory_).subspan(used_, outside.whole.size()));
     ASSERT_TRUE(packet);
     used_ += outside.whole.size();
@@ -132,7 +135,7 @@ TEST_P(UdpGather, WhatDoesNotStayIsSentAtOnce) {
   const wire::IpPacket packet = guest_packet(header, bytes);
   translator_.from_guest(flow_, packet, *wire::UdpDatagram::parse(packet.payload), remote(), 0, kStart);
   ASSERT_EQ(batch_host_.calls.size(), 1U);
-  EXPECT_EQ(batch_host_.calls[0].second, (std::vector{pattern(50)}));
+  EXPECT_EQ(batch_host_.calls[0].second, (std::vector<OwnedBytes>{pattern(50)}));
   ASSERT_EQ(batch_host_.sent.size(), 1U);
   EXPECT_EQ(batch_host_.sent[0].payload, pattern(9));
 }
