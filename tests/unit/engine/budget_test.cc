@@ -216,7 +216,7 @@ TEST_P(Budget, TcpFromTheGuest) {
   const double units = static_cast<double>(host2_.taken) / kUnit;
   const double each = static_cast<double>(calls() - calls_before) / units;
   RecordProperty("calls_per_64KiB", std::to_string(each));
-  EXPECT_LE(each, 2.7);  // KNOWN_FROM
+  EXPECT_LE(each, 2.7);  // 2.67: per frame one read, one send; per turn of 8 one empty read, one wait, 3 ACKs
 }
 
 TEST_P(Budget, TcpToTheGuest) {
@@ -250,7 +250,7 @@ TEST_P(Budget, TcpToTheGuest) {
   ASSERT_GT(units, 20);
   const double each = static_cast<double>(calls() - calls_before) / units;
   RecordProperty("calls_per_64KiB", std::to_string(each));
-  EXPECT_LE(each, 2.5);  // KNOWN_TO
+  EXPECT_LE(each, 1.0);  // 0.94
 }
 
 TEST_P(Budget, UdpFromTheGuest) {
@@ -344,8 +344,8 @@ TEST_P(Budget, AConnection) {
   }
   RecordProperty("calls", std::to_string(static_cast<double>(calls() - calls_before) / 16));
   RecordProperty("allocations", std::to_string(static_cast<double>(allocated) / 16));
-  EXPECT_LE(calls() - calls_before, 16U * 34);  // KNOWN_CALLS
-  EXPECT_LE(allocated, 16U * 8);                // KNOWN_ALLOC
+  EXPECT_LE(calls() - calls_before, 16U * 30);  // 30
+  EXPECT_EQ(allocated, 0U);
 }
 
 }  // namespace
