@@ -148,7 +148,7 @@ std::size_t Translator::run_length(Received received) const {
   std::size_t count = 1;
   for (; count < received.size(); ++count) {
     const host::ReceivedDatagram& next = received[count];
-    const bool alike = next.from == first.from && next.ttl == first.ttl &&
+    const bool alike = next.from == first.from && next.to == first.to && next.ttl == first.ttl &&
                        next.traffic_class == first.traffic_class && next.segment_size == 0 && !next.truncated;
     if (!alike || next.payload.empty() || next.payload.size() > size) break;
     if (total + next.payload.size() > kMaxGathered) break;
@@ -157,6 +157,16 @@ std::size_t Translator::run_length(Received received) const {
     if (next.payload.size() < size) return count + 1;
   }
   return count;
+}
+
+Translator::Payload Translator::gather(Received run) {
+  const host::ReceivedDatagram& first = run.front();
+  if (run.size() == 1) return {first.payload, first.segment_size};
+  gathered_.clear();
+  for (const host::ReceivedDatagram& datagram : run) {
+    gathered_.insert(gathered_.end(), datagram.payload.begin(), datagram.payload.end());
+  }
+  return {gathered_, static_cast<std::uint16_t>(first.payload.size())};
 }
 
 link::Status Translator::deliver(Flow& flow, Received run, Time now) {
@@ -170,18 +180,8 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
     ++counters_.not_delivered;
     return link::Status::dropped;
   }
-  Bytes payload = first.payload;
-  std::uint16_t segment_size = first.segment_size;
-  std::size_t datagrams = datagram_count(first);
-  if (run.size() > 1) {
-    gathered_.clear();
-    for (const host::ReceivedDatagram& datagram : run) {
-      gathered_.insert(gathered_.end(), datagram.payload.begin(), datagram.payload.end());
-    }
-    payload = gathered_;
-    segment_size = static_cast<std::uint16_t>(first.payload.size());
-    datagrams = run.size();
-  }
+  const Payload payload = gather(run);
+  const std::size_t datagrams = run.size() > 1 ? run.size() : datagram_count(first);
   wire::IpHeader header;
   header.source = *source;
   header.destination = flow.guest.address;
@@ -190,9 +190,9 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   header.dont_fragment = false;  // it may need to be fragmented to reach the guest
   flow.seen_reply = true;
   flow.last_active = now;
-  const link::Status status =
-      to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port, payload, segment_size);
-  if (status == link::Status::ok) count_to_guest(flow, payload.size());
+  const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
+                                                 payload.bytes, payload.segment_size);
+  if (status == link::Status::ok) count_to_guest(flow, payload.bytes.size());
   (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
   return status;
 }

@@ -81,6 +81,15 @@ class Translator {
   }
   // Passes on what has arrived. True where more may be left, and it is to be called again without an event.
   [[nodiscard]] bool on_readable(Flow& flow, Time now);
+  using Received = std::span<const host::ReceivedDatagram>;
+  // How many datagrams from the front can go to the guest as one super-frame; at least 1.
+  [[nodiscard]] std::size_t run_length(Received received) const;
+  // Such a run as one payload, valid until the next call.
+  struct Payload {
+    Bytes bytes;
+    std::uint16_t segment_size = 0;
+  };
+  [[nodiscard]] Payload gather(Received run);
   // Passes on what the socket's error queue has.
   void on_error(Flow& flow, Time now);
   // When the flow has been idle for long enough to be closed.
@@ -92,8 +101,6 @@ class Translator {
   [[nodiscard]] std::uint64_t errors_sent() const { return forwarding_.errors_sent(); }
 
  private:
-  using Received = std::span<const host::ReceivedDatagram>;
-
   // A datagram of the guest's on its way to the host.
   struct Outgoing {
     Flow* flow;
@@ -106,8 +113,6 @@ class Translator {
   void not_sent(const Outgoing& outgoing, host::HostError error, Time now);
   void flush_socket(host::SocketId socket, std::size_t from, Time now);
 
-  // How many datagrams from the front can go to the guest as one super-frame; at least 1.
-  [[nodiscard]] std::size_t run_length(Received received) const;
   [[nodiscard]] link::Status deliver(Flow& flow, Received run, Time now);
 
   host::Host& host_;
