@@ -38,6 +38,7 @@ class FakeLink : public Link {
     return Status::ok;
   }
   Features features() const override { return features_; }
+  void set_features(Features features) { features_ = features; }
 
   std::vector<SentFrame> sent;
   std::deque<std::pair<std::vector<std::uint8_t>, wire::Offload>> to_receive;
