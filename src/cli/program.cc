@@ -45,11 +45,12 @@ link::Features features_of(const setup::TapOffloads& offloads) {
           .udp_gso = offloads.uso};
 }
 
-// Once, at the start. What only a newer kernel has is no fault of this one's.
+// Once, at the start. What only a newer kernel has is no fault of this one's, nor a TAP that somebody else
+// has made.
 void log_missing(const setup::TapDevice& device, const Log& log) {
   const setup::TapOffloads& on = device.offloads;
   if (!device.vnet_header) {
-    log.info("the TAP has no vnet header (IFF_VNET_HDR): no offloads, which costs speed");
+    log.debug("the TAP has no vnet header (IFF_VNET_HDR): no offloads, which costs speed");
   } else if (!on.checksum) {
     log.info(
         "the kernel refuses the offloads of the TAP (TUNSETOFFLOAD): going on without, which costs speed");
