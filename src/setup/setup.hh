@@ -145,8 +145,8 @@ struct GuestSettings {
                                          const Log& log);
 
 // Joins the namespace of a process or a file (namespaces.hh: open_target), and makes a TAP there, or takes
-// the one of that name. `child_stays`: it can be asked for sockets and listeners; else it ends once the network
-// works.
+// the one of that name. `child_stays`: it can be asked for sockets and listeners; else it ends once the
+// network works.
 [[nodiscard]] Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
                                             const std::string& userns_path, bool child_stays, const Log& log);
 

@@ -57,7 +57,7 @@ struct TapDevice {
 
   std::vector<UniqueFd> queues;  // non-blocking, close-on-exec
   std::string name;
-  MacAddress mac;           // the guest's
+  MacAddress mac;  // the guest's
   bool vnet_header = true;
   TapOffloads offloads;  // none without a vnet header
   bool holds_namespace = false;
