@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench bench-stream bench-published install clean
+.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,17 +57,9 @@ lint: build ## clang-tidy, cppcheck, formatting
 format: ## format all C++ files in place
 	@find src tests -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
 
-BENCH = mkdir -p build/bench; $(LAB) --binary build/slirp-forwarder world -- $(PYTHON) bench/$(1).py --rounds $(ROUNDS) --output $(CURDIR)/build/bench
-
-bench: build ## both benchmarks, interleaved with native and the peers; JSON in build/bench/
-	@$(call BENCH,stream)
-	@$(call BENCH,published)
-
-bench-stream: build ## one TCP stream to the outside and back
-	@$(call BENCH,stream)
-
-bench-published: build ## a published port: streams, and requests to nginx
-	@$(call BENCH,published)
+# BENCH="streams requests" measures a part; `make bench BENCH=help` names all.
+bench: build ## the benchmark suite (BENCH="streams ...", ROUNDS=5): tables, targets, JSON and plots in build/bench/
+	@mkdir -p build/bench; $(LAB) --binary build/slirp-forwarder world -- $(PYTHON) bench/suite.py --rounds $(ROUNDS) --output $(CURDIR)/build/bench $(BENCH)
 
 install: build ## install the program and its man page (DESTDIR and PREFIX as usual)
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
