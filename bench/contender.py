@@ -58,6 +58,14 @@ class Native:
         """Seconds of CPU that those have used so far."""
         return sum(_cpu(pid) for pid in self.pids())
 
+    def private_memory(self):
+        """Bytes that no other process shares with those; swapped ones included."""
+        return sum(private_memory(pid) for pid in self.pids())
+
+    def switches(self):
+        """How often one of those was given a CPU so far."""
+        return sum(_switches(pid) for pid in self.pids())
+
 
 def process_name(pid):
     return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
@@ -66,3 +74,16 @@ def process_name(pid):
 def _cpu(pid):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def private_memory(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(("Private_", "Swap:")))
+
+
+def _switches(pid):
+    total = 0
+    for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        lines = (line.split(":") for line in status.read_text().splitlines() if "ctxt_switches" in line)
+        total += sum(int(value) for _, value in lines)
+    return total

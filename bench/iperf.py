@@ -8,8 +8,9 @@ from lab.guest import wait_for
 from runner import Failed
 
 
-def client(address, port, seconds, reverse, streams=1):
-    return ["iperf3", "-J", "-c", address, "-p", str(port), "-t", str(seconds), "-P", str(streams), "-C", "cubic", *(["-R"] if reverse else [])]
+def client(address, port, seconds, reverse, streams=1, omitted=0):
+    return ["iperf3", "-J", "-c", address, "-p", str(port), "-t", str(seconds), "-O", str(omitted), "-P", str(streams), "-C", "cubic",
+            *(["-R"] if reverse else [])]
 
 
 def server(bench, namespace, port):
@@ -31,13 +32,13 @@ def received(told):
     return total
 
 
-def measure(bench, contender, address, namespace, seconds, reverse, streams=1):
-    """One run from inside to a server in `namespace`: goodput, and the forwarder's CPU seconds per GiB."""
+def measure(bench, contender, address, namespace, seconds, reverse, streams=1, omitted=0):
+    """One run from inside to a server in `namespace`: goodput, and the forwarder's CPU seconds per GiB (nothing omitted)."""
     port = next(bench.ports)
     serving = server(bench, namespace, port)
     try:
         before = contender.cpu()
-        told = contender.run(client(address, port, seconds, reverse, streams), seconds + 15, check=False)
+        told = contender.run(client(address, port, seconds, reverse, streams, omitted), seconds + omitted + 15, check=False)
         total = received(told)
         used = contender.cpu() - before
     finally:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import pathlib
 import subprocess
 import sys
 import threading
@@ -15,10 +16,12 @@ import time
 import typing
 
 from lab import world
+from lab.network import WAN4, WAN6
 
 import contenders
 
 FIRST_PORT, LAST_PORT = 20000, 29999
+DNS4 = "198.51.100.60"
 FAILURES = (OSError, subprocess.SubprocessError, AssertionError, KeyError, ValueError, IndexError, ZeroDivisionError)
 
 
@@ -42,20 +45,41 @@ class Bench:
     def __init__(self, lab, options):
         self.lab, self.options, self.seconds = lab, options, options.seconds
         self.names = options.contenders
-        self.absent = []  # a line for each that cannot take part in a row, and why
+        self.absent = []  # note()
         self._up = {}
         self._guard = threading.Lock()
         # Every run has its own port, so that nothing of the last one is in its way; no client's own port may be one.
         self.ports = itertools.cycle(range(FIRST_PORT, LAST_PORT + 1))
         lab.host.sysctl("net/ipv4/ip_local_reserved_ports", f"{FIRST_PORT}-{LAST_PORT}")
         self.load = str(world.BIN / "bench_load")
+        self._server = None
+
+    def serving(self):
+        """The load tool, with its server up in wan. Its DNS server is the one of the lab's resolv.conf while the suite runs."""
+        if self._server is None:
+            if not pathlib.Path(self.load).exists():
+                raise Failed("the load tool is not built: build the target bench_load, or set BENCH_LOAD to its path")
+            self.lab.wan.ip("addr", "replace", f"{DNS4}/24", "dev", "w-host")
+            argv = [self.load, "serve", f"--dns={DNS4}", "--", WAN4, WAN6]
+            self._server = self.lab.popen(self.lab.wan.command(argv), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            if self._server.stdout.readline() != "ready\n":
+                raise Failed(f"the load tool's server did not start (status {self._server.poll()})")
+        return self.load
+
+    def close(self):
+        self.down()
+        if self._server is not None:
+            self.lab.stop(self._server)
+
+    def note(self, line):
+        """Said once, at the end: who is left out and why, and how something was measured."""
+        if line not in self.absent:
+            self.absent.append(line)
 
     def only(self, wanted, group, **reasons):
         """Those of `wanted` that take part in this run; the others' reasons (by first word of the name) are noted once."""
         for name, why in reasons.items():
-            line = f"{group}: {name}: {why}"
-            if line not in self.absent:
-                self.absent.append(line)
+            self.note(f"{group}: {name}: {why}")
         return [name for name in wanted if name in self.names]
 
     def up(self, name, mtu=1500, kind="", make=None):
@@ -112,6 +136,14 @@ def _one_by_one(bench, row, names):
         yield name, _measure(bench, row, name)
 
 
+def _tell(label, metrics, outcome):
+    if "failed" in outcome:
+        print(f"{label}: no figure: {outcome['failed']}", flush=True)
+        return
+    main = next(name for name in metrics if outcome["metrics"].get(name) is not None)
+    print(f"{label}: {outcome['metrics'][main]:.{metrics[main].digits}f} {metrics[main].unit}", file=sys.stderr, flush=True)
+
+
 def take_turns(bench, groups, rounds, save):
     """`groups`: name to module. `save(results)` is called after each round, so that an end in the middle loses little."""
     rows = [(group, module, row) for group, module in groups.items() for row in module.rows(bench)]
@@ -121,15 +153,11 @@ def take_turns(bench, groups, rounds, save):
         for group, module, row in rows:
             if row.rounds is not None and number >= row.rounds:
                 continue
-            main, metric = next(iter(module.METRICS.items()))
             turn = _all_together if row.together else _one_by_one
             for name, outcome in turn(bench, row, list(row.contenders)):
                 results.append({"group": group, "row": row.name, "mtu": row.mtu, "contender": name, "round": number, **outcome})
                 label = f"round {number + 1}/{rounds}  {group}: {row.name}{f', MTU {row.mtu}' if row.mtu else ''}  {name}"
-                if "failed" in outcome:
-                    print(f"{label}: no figure: {outcome['failed']}", flush=True)
-                elif outcome["metrics"].get(main) is not None:
-                    print(f"{label}: {outcome['metrics'][main]:.{metric.digits}f} {metric.unit}", file=sys.stderr, flush=True)
+                _tell(label, module.METRICS, outcome)
         bench.down()
         save(results)
         print(f"round {number + 1}/{rounds} took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)

@@ -21,7 +21,7 @@ import summary  # noqa: E402
 from lab import world  # noqa: E402
 from lab.network import Lab  # noqa: E402
 
-GROUPS = ("streams", "published", "nginx")
+GROUPS = ("streams", "syscalls", "published", "nginx", "datagrams", "requests", "dns", "lossy", "idle", "connections", "many")
 
 
 def parser():
@@ -50,9 +50,10 @@ def run(lab, options):
         path.write_text(json.dumps(told, indent=1))
 
     try:
-        runner.take_turns(bench, groups, options.rounds, save)
+        with lab.resolv_conf(f"nameserver {runner.DNS4}\n"):
+            runner.take_turns(bench, groups, options.rounds, save)
     finally:
-        bench.down()
+        bench.close()
     return told, path
 
 

@@ -76,7 +76,7 @@ def shown(value, digits):
 
 
 def _line(summary, group, metrics, row, mtu, contender):
-    main, *others = metrics
+    main, *others = [name for name in metrics if summary.spread(group, row, mtu, contender, name)] or list(metrics)
     spread = summary.spread(group, row, mtu, contender, main)
     failures = summary.failures.get((group, row, mtu, contender), [])
     if spread is None:
@@ -109,5 +109,5 @@ def tables(run):
                 lines.append(head)
                 before = head
             lines.append(_line(summary, group, description["metrics"], row, mtu, contender))
-    lines += ["", *(f"left out: {line}" for line in run.get("absent", []))]
+    lines += ["", *(f"note: {line}" for line in run.get("absent", []))]
     return "\n".join(lines)
