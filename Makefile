@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench install clean
+.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench bench-plots bench-micro install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -61,8 +61,16 @@ format: ## format all C++ files in place
 bench: build ## the benchmark suite (BENCH="streams ...", ROUNDS=5): tables, targets, JSON and plots in build/bench/
 	@mkdir -p build/bench; $(LAB) --binary build/slirp-forwarder world -- $(PYTHON) bench/suite.py --rounds $(ROUNDS) --output $(CURDIR)/build/bench $(BENCH)
 
+bench-plots: ## draw the plots of docs/bench from the last run's JSON, or from JSON="a.json b.json"
+	@$(PYTHON) bench/plots.py --output docs/bench $(or $(JSON),$(lastword $(sort $(wildcard build/bench/bench-*.json))))
+
+bench-micro: deps ## the micro-benchmarks: checksum, demultiplexer, flow look-up, TCP (MICRO: its options)
+	@mkdir -p build-bench; $(CONFIGURE) -B build-bench -DCMAKE_BUILD_TYPE=Release -DSF_TESTS=OFF -DSF_BENCHMARKS=ON >build-bench/configure.log 2>&1 || { cat build-bench/configure.log; exit 1; }
+	@ninja -C build-bench -j $(JOBS) bench_micro
+	@build-bench/bench/micro/bench_micro $(MICRO)
+
 install: build ## install the program and its man page (DESTDIR and PREFIX as usual)
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
 
 clean: ## remove the builds
-	@rm -rf build build-asan
+	@rm -rf build build-asan build-bench

@@ -36,6 +36,7 @@ class Row:
     measure: typing.Callable  # of a contender's name: a dictionary of metrics
     mtu: int | None = None
     rounds: int | None = None  # at most so many: for what does not depend on what else the machine does
+    alone: bool = False  # no other contender is up: two instances of a program share pages
     together: bool = False  # all contenders at the same time: where none of them is near what the machine can do
 
 
@@ -153,6 +154,8 @@ def take_turns(bench, groups, rounds, save):
         for group, module, row in rows:
             if row.rounds is not None and number >= row.rounds:
                 continue
+            if row.alone:
+                bench.down()
             turn = _all_together if row.together else _one_by_one
             for name, outcome in turn(bench, row, list(row.contenders)):
                 results.append({"group": group, "row": row.name, "mtu": row.mtu, "contender": name, "round": number, **outcome})

@@ -16,8 +16,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 import contenders  # noqa: E402
+import plots  # noqa: E402
 import runner  # noqa: E402
 import summary  # noqa: E402
+import targets  # noqa: E402
 from lab import world  # noqa: E402
 from lab.network import Lab  # noqa: E402
 
@@ -73,7 +75,11 @@ def main():
     with Lab() as lab:
         told, path = run(lab, options)
     print(summary.tables(told))
-    print(f"\nRaw: {path}")
+    verdict = targets.table(told)
+    print(verdict)
+    path.with_suffix(".txt").write_text(f"{summary.tables(told)}\n{verdict}\n", encoding="utf-8")
+    drawn = plots.write(told, path.with_suffix(""))
+    print(f"\nRaw: {path}; this text: {path.with_suffix('.txt')}; {len(drawn)} plots: {path.with_suffix('')}")
 
 
 if __name__ == "__main__":

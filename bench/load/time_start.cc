@@ -23,6 +23,7 @@ int time_start(const Options& options) {
   const pid_t child = fork();
   check(child, "fork");
   if (child == 0) {
+    signal(SIGPIPE, SIG_DFL);  // pasta takes an ignored one for an error
     close(ends[0]);
     const int wanted = until == "output" ? STDOUT_FILENO : 3;
     if (until != "exit" && ends[1] != wanted) {

@@ -58,4 +58,4 @@ def measure(lab, count):
 def rows(bench):
     names = bench.only([OURS], "many", peers="the target is an amount; `idle` compares one of each")
     for count in COUNTS:
-        yield Row(f"{count} namespaces", names, lambda name, count=count: measure(bench.lab, count), rounds=1)
+        yield Row(f"{count} namespaces", names, lambda name, count=count: measure(bench.lab, count), rounds=1, alone=True)
