@@ -21,7 +21,7 @@ deps: ## install the Debian packages that are missing
 	@scripts/install-deps.sh
 
 build: deps ## the release build, in build/
-	@mkdir -p build; $(CONFIGURE) -B build -DCMAKE_BUILD_TYPE=Release >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
+	@mkdir -p build; $(CONFIGURE) -B build -DCMAKE_BUILD_TYPE=Release -DSF_BENCHMARKS=ON >build/configure.log 2>&1 || { cat build/configure.log; exit 1; }
 	@ninja -C build -j $(JOBS)
 
 build-asan: deps ## the build with AddressSanitizer and UndefinedBehaviorSanitizer, in build-asan/
@@ -55,7 +55,7 @@ lint: build ## clang-tidy, cppcheck, formatting
 	@scripts/lint.sh
 
 format: ## format all C++ files in place
-	@find src tests -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
+	@find src tests bench -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
 
 # BENCH="streams requests" measures a part; `make bench BENCH=help` names all.
 bench: build ## the benchmark suite (BENCH="streams ...", ROUNDS=5): tables, targets, JSON and plots in build/bench/
@@ -64,13 +64,11 @@ bench: build ## the benchmark suite (BENCH="streams ...", ROUNDS=5): tables, tar
 bench-plots: ## draw the plots of docs/bench from the last run's JSON, or from JSON="a.json b.json"
 	@$(PYTHON) bench/plots.py --output docs/bench $(or $(JSON),$(lastword $(sort $(wildcard build/bench/bench-*.json))))
 
-bench-micro: deps ## the micro-benchmarks: checksum, demultiplexer, flow look-up, TCP (MICRO: its options)
-	@mkdir -p build-bench; $(CONFIGURE) -B build-bench -DCMAKE_BUILD_TYPE=Release -DSF_TESTS=OFF -DSF_BENCHMARKS=ON >build-bench/configure.log 2>&1 || { cat build-bench/configure.log; exit 1; }
-	@ninja -C build-bench -j $(JOBS) bench_micro
-	@build-bench/bench/micro/bench_micro $(MICRO)
+bench-micro: build ## the micro-benchmarks: checksum, demultiplexer, flow look-up, TCP (MICRO: options of Google Benchmark)
+	@build/bench/micro/bench_micro $(MICRO)
 
 install: build ## install the program and its man page (DESTDIR and PREFIX as usual)
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
 
 clean: ## remove the builds
-	@rm -rf build build-asan build-bench
+	@rm -rf build build-asan
