@@ -76,9 +76,14 @@ def _cpu(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def private_memory(pid):
+def memory(pid, *kinds):
+    """Bytes, summed over these lines of smaps_rollup."""
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(("Private_", "Swap:")))
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(kinds))
+
+
+def private_memory(pid):
+    return memory(pid, "Private_", "Swap:")
 
 
 def _switches(pid):

@@ -62,6 +62,10 @@ def run(lab, options):
 def main():
     made = parser()
     options = made.parse_args()
+    if options.groups == ["help"]:
+        for name in GROUPS:
+            print(f"{name:12} {importlib.import_module(f'rows.{name}').TITLE}")
+        return
     unknown = [name for name in options.groups if name not in GROUPS]
     if unknown:
         made.error(f"no such group: {' '.join(unknown)}; there are: {' '.join(GROUPS)}")

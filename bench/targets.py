@@ -124,7 +124,8 @@ def _idle(judge):
     place = ("idle", "while nothing happens", None)
     _amount(judge, place, "memory", 3, "MiB")
     _amount(judge, place, "wakeups", 0, "a second")
-    judge.against_peer(("idle", "start to ready", None), "ready", 0.5, more=False)
+    for row in ("start to ready", "start to a command's output"):
+        judge.against_peer(("idle", row, None), "ready", 0.5, more=False)
     many = ("many", "500 namespaces", None)
     _amount(judge, many, "memory", 3, "MiB each")
     for metric, factor in (("memory", 1.2), ("time", 1.5)):

@@ -1,1 +1,1 @@
-"""The groups of rows, in the order in which a round goes through them."""
+"""One module for each group of rows; suite.py has their order."""

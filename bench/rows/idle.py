@@ -1,8 +1,9 @@
 """What a forwarder costs while nothing happens, and how soon it is ready.
 
 Wake-ups are switches to any of its threads, in the quieter of two windows of four seconds: the kernel inside speaks now and then by
-itself (neighbours, multicast groups), which no forwarder can help. Start to ready is from the exec of the program, attached to a
-namespace that exists, until it says that the network works: by its ready descriptor, or, pasta, by going into the background.
+itself (neighbours, multicast groups), which no forwarder can help. From start to ready: attached to a namespace that exists, until
+the program says that the network works, by its ready descriptor or, pasta, by going into the background; and with a namespace of
+its own, until the first output of a command that it runs there.
 """
 
 import contextlib
@@ -41,6 +42,20 @@ def command(bench, name, pid, pid_file):
     return "exit", ["pasta", "--config-net", "--no-map-gw", "-q", "-i", "h-wan", "-m", "1500", "-I", "tap0", "-P", str(pid_file), str(pid)]
 
 
+def run_command(bench, name):
+    """The command line that runs a command in a namespace of its own."""
+    if name == OURS:
+        return [bench.lab.binary, "run", "--", "echo", "ready"]
+    if name == "pasta":
+        return ["pasta", "--config-net", "--no-map-gw", "-q", "-i", "h-wan", "-m", "1500", "-I", "tap0", "--", "echo", "ready"]
+    return ["rootlesskit", "--net=slirp4netns", "--mtu=1500", "--disable-host-loopback", "--copy-up=/etc", "echo", "ready"]
+
+
+def start_with_command(bench, name):
+    argv = [bench.serving(), "time-start", "--until=output", "--", *run_command(bench, name)]
+    return {"ready": bench.json(contenders.Native(bench.lab), argv, 20)["milliseconds"]}
+
+
 def start(bench, name):
     load = bench.serving()
     pid_file, background = bench.lab.path("idle-pid"), bench.lab.path("idle-background")
@@ -60,4 +75,6 @@ def start(bench, name):
 def rows(bench):
     names = bench.only([OURS, "slirp4netns", "pasta"], "idle", native="forwards nothing", veth="has no process")
     yield Row("start to ready", names, lambda name: start(bench, name))
+    commanding = [name for name in (OURS, "rootlesskit builtin", "pasta") if name in bench.names]
+    yield Row("start to a command's output", commanding, lambda name: start_with_command(bench, name))
     yield Row("while nothing happens", names, lambda name: cost(bench, name), rounds=2, alone=True, together=True)

@@ -6,13 +6,14 @@ import os
 import subprocess
 import time
 
-from contender import private_memory, process_name
+from contender import memory, private_memory, process_name
 from lab.guest import children
 from runner import Failed, Row
 from summary import OURS, Metric
 
 TITLE = "many namespaces at once: for each of them"
-METRICS = {"memory": Metric("MiB", more_is_better=False), "time": Metric("ms", more_is_better=False, digits=1)}
+METRICS = {"memory": Metric("MiB private", more_is_better=False), "pss": Metric("MiB with its share of shared pages", more_is_better=False),
+           "time": Metric("ms", more_is_better=False, digits=1)}
 COUNTS = (50, 100, 500)
 AT_ONCE = 2 * (os.cpu_count() or 1)  # starting at the same time
 
@@ -45,14 +46,15 @@ def measure(lab, count):
         while pending:
             await_ready(pending.popleft())
         took = time.monotonic() - begin
-        memory = sum(private_memory(pid) for process in started for pid in own(process))
+        pids = [pid for process in started for pid in own(process)]
+        private, shared = sum(map(private_memory, pids)), sum(memory(pid, "Pss:") for pid in pids)
     finally:
         for process in started:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
         for process in started:
             lab.stop(process)
-    return {"memory": memory / count / 2**20, "time": took / count * 1000}
+    return {"memory": private / count / 2**20, "pss": shared / count / 2**20, "time": took / count * 1000}
 
 
 def rows(bench):
