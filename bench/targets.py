@@ -145,13 +145,16 @@ def verdicts(run):
 
 
 def table(run):
-    found = verdicts(run)
+    """The verdicts of the groups that the run has."""
+    every = verdicts(run)
+    found = [verdict for verdict in every if verdict.where.split(":")[0] in run["groups"]] or every
     words = {True: "reached", False: "NOT reached", None: "–"}
     widths = [max(len(getattr(verdict, name)) for verdict in found) for name in ("where", "wanted")]
     lines = ["", "== targets"]
     lines += [f"{words[verdict.reached]:11}  {verdict.where:{widths[0]}}  {verdict.wanted:{widths[1]}}  {verdict.figure}" for verdict in found]
     counts = [sum(verdict.reached is value for verdict in found) for value in (True, False, None)]
-    return "\n".join([*lines, f"{counts[0]} reached, {counts[1]} not, {counts[2]} not measured in this run"])
+    others = f"; {len(every) - len(found)} of other groups" if len(found) < len(every) else ""
+    return "\n".join([*lines, f"{counts[0]} reached, {counts[1]} not, {counts[2]} not measured{others}"])
 
 
 def main():
