@@ -150,10 +150,11 @@ def take_turns(bench, groups, rounds, save):
     rows = [(group, module, row) for group, module in groups.items() for row in module.rows(bench)]
     results = []
     for number in range(rounds):
-        started = time.monotonic()
+        started, took = time.monotonic(), {}
         for group, module, row in rows:
             if row.rounds is not None and number >= row.rounds:
                 continue
+            began = time.monotonic()
             if row.alone:
                 bench.down()
             turn = _all_together if row.together else _one_by_one
@@ -161,7 +162,9 @@ def take_turns(bench, groups, rounds, save):
                 results.append({"group": group, "row": row.name, "mtu": row.mtu, "contender": name, "round": number, **outcome})
                 label = f"round {number + 1}/{rounds}  {group}: {row.name}{f', MTU {row.mtu}' if row.mtu else ''}  {name}"
                 _tell(label, module.METRICS, outcome)
+            took[group] = took.get(group, 0) + time.monotonic() - began
         bench.down()
         save(results)
-        print(f"round {number + 1}/{rounds} took {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        print(f"round {number + 1}/{rounds} took {time.monotonic() - started:.0f} s: "
+              f"{', '.join(f'{group} {seconds:.0f}' for group, seconds in took.items())}", file=sys.stderr, flush=True)
     return results

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 
 import iperf
 from lab.network import WAN4
@@ -46,9 +47,25 @@ class Counter:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)
         _, said = self.process.communicate(timeout=20)
-        self.calls = int(said.split(",")[0]) if self.with_perf else \
-            sum(int(line.split()[0]) for line in said.splitlines() if line[:1] == " " and line.split()[-1] not in ("total", "syscall"))
         self.lab.stop(self.process)
+        if self.with_perf:
+            self.calls = int(said.split(",")[0]) if said.split(",")[0].isdigit() else None
+        else:
+            lines = [line.split() for line in said.splitlines() if line.startswith(" ")]
+            self.calls = sum(int(words[0]) for words in lines if words[0].isdigit() and words[-1] != "total") or None
+        if self.calls is None:
+            raise Failed(f"{self.argv[0]} counted nothing: {' '.join(said.split())[:100]}")
+
+
+def lasting(contender):
+    """Its processes without those that only set it up and are about to end."""
+    found = contender.pids()
+    for _ in range(10):
+        time.sleep(0.2)
+        before, found = found, contender.pids()
+        if before == found:
+            break
+    return found
 
 
 def rows(bench):
@@ -60,7 +77,7 @@ def rows(bench):
         contender = bench.up(name, mtu)
         if not os.access("/usr/bin/perf" if with_perf else "/usr/bin/strace", os.X_OK):
             raise Failed("neither perf nor strace is installed")
-        with Counter(bench.lab, contender.pids(), with_perf) as counter:
+        with Counter(bench.lab, lasting(contender), with_perf) as counter:
             outcome = iperf.measure(bench, contender, WAN4, bench.lab.wan, 1, reverse)
         return {"calls": counter.calls / (outcome["bytes"] / 65536), "rate": outcome["rate"]}
 
