@@ -35,10 +35,13 @@ class Judge:
         places = [(name, (group, row, mtu, name)) for name in PEERS]
         return any(place in self.summary.failures for _, place in places)
 
-    def add(self, where, wanted, value, bound, more=True, said=None):
-        """`value` against `bound`; `said` is what to show for it."""
-        verdict = Verdict(where, wanted)
-        if value is not None and bound is not None:
+    def add(self, place, wanted, value, bound, more=True, said=None):
+        """`value` against `bound`; `said` is what to show for it. What was tried and has no figure is not reached."""
+        verdict = Verdict(title(place), wanted)
+        failures = self.summary.failures.get((*place, OURS))
+        if value is None and failures:
+            verdict.reached, verdict.figure = False, f"no figure: {failures[-1]}"
+        elif value is not None and bound is not None:
             verdict.reached = value >= bound if more else value <= bound
             verdict.figure = said or f"{value:.4g}"
         elif value is not None and said:
@@ -51,7 +54,7 @@ class Judge:
         value = self.ours(group, row, mtu, metric)
         said = f"{value / base:.2f} times" if value is not None and base else None
         bound = None if base is None else factor * base
-        self.add(title(place), f"{metric}: at {'least' if more else 'most'} {factor:g} times {base_name}", value, bound, more, said)
+        self.add(place, f"{metric}: at {'least' if more else 'most'} {factor:g} times {base_name}", value, bound, more, said)
 
     def against_peer(self, place, metric, factor, of_veth=None, more=True):
         """At least `factor` times the best peer, or `of_veth` of veth where that is less."""
@@ -61,13 +64,13 @@ class Judge:
         wanted = f"{metric}: at {'least' if more else 'most'} {factor:g} times the best peer{f', or {of_veth:g} of veth' if of_veth else ''}"
         if peer is None:
             failed = value is not None and self.peers_failed(*place)
-            self.add(title(place), wanted, value, None, more, "no peer has a figure" if failed else None)
+            self.add(place, wanted, value, None, more, "no peer has a figure" if failed else None)
             return
         bound, said = factor * peer[1], f"{value / peer[1]:.2f} times {peer[0]}" if value is not None and peer[1] else None
         if veth is not None:
             bound = min(bound, of_veth * veth)
             said = f"{said}, {value / veth:.2f} of veth" if said else None
-        self.add(title(place), wanted, value, bound, more, said)
+        self.add(place, wanted, value, bound, more, said)
 
 
 def title(place):
@@ -97,7 +100,7 @@ def _streams(judge):
 
 def _amount(judge, place, metric, most, unit):
     value = judge.ours(*place, metric)
-    judge.add(title(place), f"{metric}: at most {most:g} {unit}", value, most, more=False, said=None if value is None else f"{value:.4g} {unit}")
+    judge.add(place, f"{metric}: at most {most:g} {unit}", value, most, more=False, said=None if value is None else f"{value:.4g} {unit}")
 
 
 def _small(judge):

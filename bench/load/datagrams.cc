@@ -91,7 +91,7 @@ class Datagrams {
 
   Trial send(const FlowHeader& plan) {
     const Sent sent = send_at_rate(socket_, {}, plan);
-    set_option(socket_, IPPROTO_UDP, 103 /* UDP_SEGMENT */, 0, "reset UDP_SEGMENT");
+    stop_segmenting(socket_);
     sleep_until(now() + 20 * kMillisecond);  // what is on its way
     const FlowHeader report = ask(plan.test);
     moved_ += report.received;

@@ -32,6 +32,10 @@ int flow_socket(int family, bool gro) {
   return made;
 }
 
+void stop_segmenting(int socket) {
+  set_option(socket, IPPROTO_UDP, UDP_SEGMENT, 0, "reset UDP_SEGMENT");
+}
+
 Sent send_at_rate(int socket, const Address& to, const FlowHeader& plan) {
   const std::size_t segments = std::max<std::uint32_t>(1, plan.segments);
   std::vector<std::uint8_t> buffer(plan.size * segments);

@@ -80,6 +80,9 @@ class FlowReceiver {
   std::uint64_t received_ = 0, total_ = 0;
 };
 
+// Whole buffers from here on.
+void stop_segmenting(int socket);
+
 // A UDP socket with large buffers, and with UDP_GRO if asked for.
 [[nodiscard]] int flow_socket(int family, bool gro);
 

@@ -90,7 +90,7 @@ class Server {
     void send(const FlowHeader& plan, const Address& to) {
       sleep_exactly();
       sent_ = send_at_rate(socket_, to, plan);
-      set_option(socket_, IPPROTO_UDP, 103 /* UDP_SEGMENT */, 0, "reset UDP_SEGMENT");
+      stop_segmenting(socket_);
       done_ = plan.test;
       FlowHeader end;
       end.kind = FlowKind::end;

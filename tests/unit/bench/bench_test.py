@@ -103,6 +103,11 @@ class TargetsTest(unittest.TestCase):
         self.assertEqual(verdict(run_of(*failed, *rates(OURS, 1, **place)), "rate", where).figure, "no peer has a figure")
         self.assertIsNone(verdict(run_of(*failed), "rate", where).reached)
 
+    def test_what_was_tried_in_vain_is_not_reached(self):
+        missed = verdict(run_of(*rates("veth", 8), result(OURS, "it broke")), "times veth")
+        self.assertIs(missed.reached, False)
+        self.assertIn("it broke", missed.figure)
+
     def test_wake_ups_have_to_be_none(self):
         place = {"group": "idle", "row": "while nothing happens", "mtu": None}
         for count, reached in ((0, True), (0.25, False)):
