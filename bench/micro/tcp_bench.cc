@@ -13,13 +13,19 @@ constexpr std::uint32_t kFrame = 44 * 1448;  // a super-frame of the guest's
 
 class Established {
  public:
-  Established() : connection_(syn(), Opening{Seq{kIss}, 77, 1460}, now_) {
+  Established() : connection_(syn(), opening(), now_) {
     connection_.host_connected(now_);
     connection_.set_held(0, Connection::kCapacity);
     benchmark::DoNotOptimize(connection_.next(0, kFrame, now_));
     benchmark::DoNotOptimize(connection_.on_segment(segment(0, 0, 0), now_));
   }
 
+  static Opening opening() {
+    Opening made{};
+    made.iss = Seq{kIss};
+    made.our_mss = made.offered_mss = 1460;
+    return made;
+  }
   static wire::TcpSegment syn() {
     wire::TcpSegment made;
     made.sequence = kIrs;
