@@ -14,7 +14,7 @@ from summary import OURS, Summary, merge
 
 COLOURS = {"native": "#9aa5b1", "veth": "#52606d", OURS: "#0b7285", f"{OURS} loopback": "#66d9e8", "slirp4netns": "#e8590c",
            "rootlesskit builtin": "#9c36b5", "pasta": "#f2b134"}
-WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 860, 190, 90, 14, 14, 64
+WIDTH, LEFT, RIGHT, BAR, GAP, TOP = 880, 215, 90, 14, 14, 64
 
 
 @dataclasses.dataclass(frozen=True)
