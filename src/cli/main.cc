@@ -29,6 +29,7 @@ setup::NetworkSettings network_settings(const cli::Config& config) {
   const bool untouched = config.slirp4netns && !config.configure;
   if (!untouched) settings.tap.mtu = config.mtu;
   settings.tap.mac = config.mac;
+  settings.tap.queues = Program::threads(config);
   settings.tap.keep_existing = !config.configure;
   settings.configure = config.configure;
   settings.bring_up = !untouched;

@@ -13,6 +13,8 @@
 namespace sf::cli {
 namespace {
 
+// A queue of the TAP for each, and their descriptors cross the channel to the child in one message.
+constexpr std::uint32_t kMaxThreads = 32;
 // How many file descriptors there can be to name: far above any limit that is in use.
 constexpr std::uint32_t kMaxDescriptor = 1U << 30;
 
@@ -55,6 +57,9 @@ void add_network_options(CLI::App& app, Config& config) {
       "--no-ipv6", [&config] { config.ipv6 = false; }, "No IPv6 inside");
   add_value(app, "--mac", "MAC", "MAC address of the TAP (the kernel chooses one)", config.mac, parse_mac);
   add_value(app, "--tap-name", "NAME", "Name of the TAP (tap0)", config.tap_name, parse_interface);
+  add_value(app, "--threads", "N",
+            "Threads that move packets, 1 to 32 (1 with one or two CPUs, else up to 4)", config.threads,
+            [](auto option, auto text) { return parse_number(option, text, 1, kMaxThreads); });
   app.add_flag("--host-loopback", config.host_loopback,
                "The gateway address leads to the host's 127.0.0.1 and ::1");
   add_value(app, "--outbound-addr", "IPV4", "Source address of what leaves the host over IPv4",

@@ -1,6 +1,7 @@
 """A guest: `slirp-forwarder run` holding a namespace open, and commands that run in it as its root."""
 
 import contextlib
+import os
 import pathlib
 import signal
 import subprocess
@@ -33,7 +34,9 @@ class Guest:
 
     def __init__(self, lab, *options, env=None, program=None):
         self.lab = lab
-        self.options = options
+        # The whole suite can run with several threads: make test-e2e-threads.
+        threads = os.environ.get("SF_THREADS")
+        self.options = options if program or not threads else (f"--threads={threads}", *options)
         self.env = env
         self.program = program or [lab.binary, "run"]
         self.pid = None
@@ -117,6 +120,4 @@ def children(pid):
 
 def kill(pid, number=signal.SIGKILL):
     with contextlib.suppress(ProcessLookupError):
-        import os
-
         os.kill(pid, number)

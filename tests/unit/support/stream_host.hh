@@ -80,7 +80,7 @@ class StreamHost final : public Host {
     if (s.receive_error != HostError::none) return {0, s.receive_error};
     return {0, s.ended ? HostError::none : HostError::would_block};
   }
-  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override {
+  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token, PortSharing) override {
     return bind(at, token);
   }
   tl::expected<Accepted, HostError> accept_stream(SocketId listener) override {
