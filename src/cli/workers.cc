@@ -52,7 +52,7 @@ class Outstanding {
 
 Result<std::unique_ptr<Workers>> Workers::create(std::vector<Device> devices, const Settings& settings,
                                                  const Log& log) {
-  std::unique_ptr<Workers> workers(new Workers);
+  std::unique_ptr<Workers> workers(new Workers(log));
   const auto count = static_cast<unsigned>(devices.size());
   const auto key = random_key();
   if (!key) return tl::unexpected(key.error());
@@ -121,7 +121,7 @@ Result<void> Workers::create_worker(Device device, const Settings& settings, con
     });
     if (!watched) return watched;
   }
-  worker.shard = std::make_unique<engine::Shard>(config, *link, *worker.host, log);
+  worker.shard = std::make_unique<engine::Shard>(config, *link, *worker.host, log_);
   return {};
 }
 

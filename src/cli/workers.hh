@@ -83,7 +83,7 @@ class Workers final : public Shards {
   };
   enum class Gate : std::uint8_t { shut, open, cancelled };
 
-  Workers() = default;
+  explicit Workers(const Log& log) : log_(without_repetitions(log)) {}
   [[nodiscard]] Result<void> create_main_loop();
   [[nodiscard]] Result<void> create_worker(Device device, const Settings& settings, const Log& log);
   void live(Worker& worker);
@@ -93,6 +93,7 @@ class Workers final : public Shards {
   // Posts `task` to workers from `first` to before `last`, and waits.
   void visit_some(unsigned first, unsigned last, const Task& task);
 
+  Log log_;  // of the shards: what all of them meet is said once
   engine::Group group_;
   std::unique_ptr<host::EventLoop> main_loop_;  // with several threads
   std::optional<host::Waker> main_waker_;       // a shard has ended

@@ -36,9 +36,9 @@ class Guest:
         self.lab = lab
         # The whole suite can run with several threads: make test-e2e-threads.
         threads = os.environ.get("SF_THREADS")
-        self.options = options if program or not threads else (f"--threads={threads}", *options)
+        self.options = options
         self.env = env
-        self.program = program or [lab.binary, "run"]
+        self.program = program or [lab.binary, "run", *([f"--threads={threads}"] if threads else [])]
         self.pid = None
         self.process = None
         self.log = lab.path("forwarder-log")

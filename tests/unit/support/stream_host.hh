@@ -96,6 +96,16 @@ class StreamHost final : public Host {
     socket(id).token = token;
     return true;
   }
+  // Between hosts goes the client alone.
+  UniqueFd release_stream(SocketId id) override {
+    socket(id).closed = true;
+    return {};
+  }
+  SocketId adopt_stream(UniqueFd, const Endpoint&) override {
+    sockets.push_back({});
+    sockets.back().connected = HostError::none;
+    return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
+  }
   tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override {
     return bind(at, token);
   }
