@@ -13,8 +13,6 @@
 namespace sf::cli {
 namespace {
 
-// A queue of the TAP for each, and their descriptors cross the channel to the child in one message.
-constexpr std::uint32_t kMaxThreads = 32;
 // How many file descriptors there can be to name: far above any limit that is in use.
 constexpr std::uint32_t kMaxDescriptor = 1U << 30;
 
