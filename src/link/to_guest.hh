@@ -71,6 +71,8 @@ class ToGuest {
   }
 
   [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
+  // Segmentation is left to the device, both ways.
+  [[nodiscard]] bool takes_super_frames() const { return features_.tcp_gso; }
   // The largest IP packet that a TCP super-frame makes.
   [[nodiscard]] std::uint32_t max_tcp_packet() const {
     return features_.big_tcp ? kMaxBigTcpPacket : kMaxIpPacket;
