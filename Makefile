@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan sim lint format bench bench-plots bench-micro install clean
+.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-tsan build-tsan sim lint format bench bench-plots bench-micro install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,18 @@ test-e2e-1 test-e2e-2: test-e2e-%: build
 test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
 
+test-e2e-threads: build ## end-to-end tests, every guest with --threads 2
+	@SF_THREADS=2 $(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
+
+# TSan needs addresses where older kernels put them (setarch -R).
+build-tsan: deps ## the build with ThreadSanitizer, in build-tsan/
+	@mkdir -p build-tsan; $(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSF_SANITIZE_THREADS=ON >build-tsan/configure.log 2>&1 || { cat build-tsan/configure.log; exit 1; }
+	@ninja -C build-tsan -j $(JOBS) slirp-forwarder unit_engine delay_line
+
+test-tsan: build-tsan ## what threads share, with ThreadSanitizer
+	@setarch -R build-tsan/tests/unit_engine --gtest_filter='Mailbox*:*Shards*' --gtest_brief=1
+	@setarch -R $(LAB) --binary build-tsan/slirp-forwarder $(PYTEST) -m core tests/e2e/test_threads.py
+
 sim: build ## the simulator over SEEDS seeds (default 2000)
 	@SIM_SEEDS=$(SEEDS) build/tests/simulator
 
@@ -71,4 +83,4 @@ install: build ## install the program and its man page (DESTDIR and PREFIX as us
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
 
 clean: ## remove the builds
-	@rm -rf build build-asan
+	@rm -rf build build-asan build-tsan

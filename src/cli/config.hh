@@ -49,6 +49,7 @@ struct Config {
   Prefix cidr6{Address::v6({0xfd}), 64};
   std::optional<MacAddress> mac;  // the guest's; the kernel chooses one where it is absent
   std::string tap_name = "tap0";
+  unsigned threads = 0;  // each with a queue of the TAP; 0: as many as suit the machine
 
   // The way out.
   bool host_loopback = false;

@@ -30,6 +30,7 @@ setup::NetworkSettings network_settings(const cli::Config& config) {
   if (!untouched) settings.tap.mtu = config.mtu;
   settings.tap.mac = config.mac;
   settings.tap.offload = config.offload;
+  settings.tap.queues = Program::threads(config);
   settings.tap.keep_existing = !config.configure;
   settings.configure = config.configure;
   settings.bring_up = !untouched;

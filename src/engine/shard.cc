@@ -6,7 +6,23 @@ namespace {
 // How long free payload memory is kept at least that nothing needs.
 constexpr Duration kTrimInterval = 250ms;
 
+std::size_t share(std::size_t limit, unsigned count) {
+  return (limit + count - 1) / count;
+}
+
 }  // namespace
+
+Limits divided(const Limits& limits, unsigned count) {
+  Limits part = limits;
+  for (std::size_t* limit : {&part.tcp_flows, &part.half_open, &part.udp_flows, &part.ping_flows,
+                             &part.pieces, &part.published.dialling, &part.published.udp_clients}) {
+    *limit = share(*limit, count);
+  }
+  for (std::uint32_t* rate : {&part.errors_per_second, &part.error_burst}) {
+    *rate = static_cast<std::uint32_t>(share(*rate, count));
+  }
+  return part;
+}
 
 Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, const Log& log)
     : config_(config),
@@ -25,7 +41,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
-                 config.key, config.limits.published, log_),
+                 config.key, config.limits.published, config.place, log_),
       dhcp_(config_.network),
       dns_(
           host, *this,
@@ -36,7 +52,9 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
           },
           make_token(TokenKind::dns)) {
   udp_translator_.may_wait_in(*frames_);
-  if (config.network.ipv6) next_advertisement_ = Time::min();
+  const bool serves = config.place.index == config.place.owner_of_services();
+  if (config.network.ipv6 && serves) next_advertisement_ = Time::min();
+  to_guest_.number_from(config.place.index, config.place.count());
 }
 
 Shard::~Shard() {
@@ -74,6 +92,7 @@ void Shard::on_socket_event(host::Token token, host::Readiness readiness, Time n
 
 Time Shard::end_turn(Time now) {
   run_deadlines(now);
+  if (mail_waits_) take_mail(now);
   if (link_ready_) receive_frames(now);
   bool more = link_ready_;
   if (published_.end_turn(now)) more = true;
@@ -118,6 +137,15 @@ void Shard::receive_frames(Time now) {
   udp_translator_.flush(now);
 }
 
+// Before what the link has: what was handed over is older.
+void Shard::take_mail(Time now) {
+  mail_waits_ = false;
+  config_.place.mailbox(config_.place.index).take(mail_);
+  for (link::Frame frame; mail_.next(frame);) on_frame(frame, now);
+  for (const Errand& errand : mail_.errands()) errand(*this, now);
+  mail_.clear();
+}
+
 void Shard::run_deadlines(Time now) {
   while (timers_.next() <= now) on_timer(timers_.pop(), now);
   if (dns_.deadline() <= now) dns_.on_deadline(now);
@@ -159,9 +187,19 @@ std::size_t Shard::flow_count() const {
   return tcp_.size() + udp_.size() + icmp_.size() + published_.client_count();
 }
 
-std::vector<FlowInfo> Shard::flows() {
-  std::vector<FlowInfo> all;
-  all.reserve(flow_count());
+FlowList Shard::flows(std::size_t limit) {
+  FlowList list;
+  list.total = flow_count();
+  list.flows.reserve(list.total);
+  gather_flows(list.flows);
+  list.cut(limit);
+  for (FlowInfo& flow : list.flows) {
+    if (flow.socket != host::kNoSocket) flow.remote_rtt = host_.round_trip(flow.socket);
+  }
+  return list;
+}
+
+void Shard::gather_flows(std::vector<FlowInfo>& all) {
   tcp_.for_each([&](const tcp::Flow& flow, bool inbound) {
     FlowInfo info{
         .protocol = FlowInfo::Protocol::tcp, .inbound = inbound, .guest = flow.guest, .remote = flow.remote};
@@ -185,11 +223,6 @@ std::vector<FlowInfo> Shard::flows() {
   published_.for_each_client([&](const udp::Flow& flow, const Endpoint& remote) {
     add(FlowInfo::Protocol::udp, flow, remote, true);
   });
-  return all;
-}
-
-std::optional<Duration> Shard::remote_rtt(const FlowInfo& flow) const {
-  return flow.socket == host::kNoSocket ? std::nullopt : host_.round_trip(flow.socket);
 }
 
 Totals Shard::totals() const {

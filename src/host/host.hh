@@ -15,6 +15,7 @@
 #include "base/address.hh"
 #include "base/bytes.hh"
 #include "base/time.hh"
+#include "base/unique_fd.hh"
 #include "host/resolvers.hh"
 #include "wire/icmp.hh"
 
@@ -76,6 +77,10 @@ struct Accepted {
   SocketId socket = kNoSocket;
   Endpoint peer;
 };
+
+// Whether a listening socket has its port to itself. `first` opens it where nobody else listens, and lets
+// others of this program's join it; clients are spread over all of them.
+enum class PortSharing : std::uint8_t { none, first, joins };
 
 // Of one datagram from the guest.
 struct DatagramOptions {
@@ -148,11 +153,16 @@ class Host {
   // --- published ports
   // A listening socket, with a backlog as long as the host allows; port 0: the host chooses. An IPv6 one is
   // for IPv6 alone. Readable: accept_stream().
-  [[nodiscard]] virtual tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) = 0;
+  [[nodiscard]] virtual tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token,
+                                                                        PortSharing sharing) = 0;
   // would_block: no client waits.
   [[nodiscard]] virtual tl::expected<Accepted, HostError> accept_stream(SocketId listener) = 0;
   // Events of an accepted socket come from here on, for what has happened before as well. False: they cannot.
   [[nodiscard]] virtual bool watch(SocketId socket, Token token) = 0;
+  // From the host of one shard to that of another: an accepted socket before watch(). The descriptor; the
+  // socket that it then is there.
+  [[nodiscard]] virtual UniqueFd release_stream(SocketId) { return {}; }
+  [[nodiscard]] virtual SocketId adopt_stream(UniqueFd, const Endpoint& /*peer*/) { return kNoSocket; }
   // A UDP socket bound to an address and port.
   [[nodiscard]] virtual tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) = 0;
   // Where a socket is bound to; unspecified where it is not open.

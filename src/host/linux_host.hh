@@ -58,9 +58,12 @@ class LinuxHost final : public Host {
   [[nodiscard]] std::optional<Duration> round_trip(SocketId socket) const override;
   void abort(SocketId socket) override;
 
-  [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override;
+  [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token,
+                                                                PortSharing sharing) override;
   [[nodiscard]] tl::expected<Accepted, HostError> accept_stream(SocketId listener) override;
   [[nodiscard]] bool watch(SocketId socket, Token token) override;
+  [[nodiscard]] UniqueFd release_stream(SocketId socket) override;
+  [[nodiscard]] SocketId adopt_stream(UniqueFd fd, const Endpoint& peer) override;
   [[nodiscard]] tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override;
   [[nodiscard]] Endpoint local_endpoint(SocketId socket) const override;
 

@@ -73,16 +73,28 @@ Result<void> set_header_size(int fd, const std::string& name) {
               reason(errno));
 }
 
-Result<UniqueFd> open_queue(const TapSettings& settings, bool exists) {
+// 0 or an errno.
+int set_interface(int fd, const std::string& name, bool several) {
+  ifreq request{};
+  std::copy_n(name.c_str(), std::min(name.size(), sizeof(request.ifr_name) - 1), request.ifr_name);
+  const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (several ? IFF_MULTI_QUEUE : 0U);
+  request.ifr_flags = static_cast<short>(flags);
+  return ::ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
+// Whether a TAP that is there was made for several queues. Otherwise the kernel says EINVAL to whoever asks
+// for one of them (EBUSY where it has them, and all are in use).
+bool has_queues(const std::string& name) {
+  const UniqueFd fd = open_fd(kDevice, O_RDWR | O_NONBLOCK);
+  return fd && set_interface(fd.get(), name, true) != EINVAL;
+}
+
+Result<UniqueFd> open_queue(const std::string& name, bool several, bool exists) {
   auto fd = open_device();
   if (!fd) return fd;
-  ifreq request{};
-  std::copy_n(settings.name.c_str(), std::min(settings.name.size(), sizeof(request.ifr_name) - 1),
-              request.ifr_name);
-  const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (settings.queues > 1 ? IFF_MULTI_QUEUE : 0U);
-  request.ifr_flags = static_cast<short>(flags);
-  if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) return explain_tap(settings.name, errno, exists);
-  if (auto set = set_header_size(fd->get(), settings.name); !set) return tl::unexpected(set.error());
+  if (const int error = set_interface(fd->get(), name, several); error != 0)
+    return explain_tap(name, error, exists);
+  if (auto set = set_header_size(fd->get(), name); !set) return tl::unexpected(set.error());
   return fd;
 }
 
@@ -100,8 +112,10 @@ Result<TapDevice> open_here(const TapSettings& settings, int final_netns) {
   TapDevice device;
   device.name = settings.name;
   const bool exists = final_netns < 0 && ::if_nametoindex(settings.name.c_str()) != 0;
-  for (unsigned queue = 0; queue < std::max(settings.queues, 1U); ++queue) {
-    auto fd = open_queue(settings, exists);
+  unsigned queues = std::max(settings.queues, 1U);
+  if (exists && queues > 1 && !has_queues(settings.name)) queues = 1;
+  for (unsigned queue = 0; queue < queues; ++queue) {
+    auto fd = open_queue(settings.name, queues > 1, exists);
     if (!fd) return tl::unexpected(fd.error());
     device.queues.push_back(*std::move(fd));
   }

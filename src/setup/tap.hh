@@ -29,10 +29,10 @@ struct TapSettings {
   std::string name = "tap0";
   std::optional<std::uint32_t> mtu;  // absent: the kernel's, 1500
   std::optional<MacAddress> mac;     // absent: the kernel's choice
-  unsigned queues = 1;               // more than one: IFF_MULTI_QUEUE
-  bool holds_namespace = false;      // the descriptors may keep the namespace alive
-  bool keep_existing = false;        // a device that is there already keeps its MTU and MAC
-  bool offload = true;               // false: the guest's kernel cuts and checks everything itself
+  unsigned queues = 1;           // more than one: IFF_MULTI_QUEUE; one from a device that was made without
+  bool holds_namespace = false;  // the descriptors may keep the namespace alive
+  bool keep_existing = false;    // a device that is there already keeps its MTU and MAC
+  bool offload = true;           // false: the guest's kernel cuts and checks everything itself
 };
 
 // What the kernel does for frames of the device's: completes checksums, and cuts super-frames, which it then

@@ -35,10 +35,12 @@ class Guest:
 
     def __init__(self, lab, *options, env=None, program=None, lacking=()):
         self.lab = lab
+        # The whole suite can run with several threads: make test-e2e-threads.
+        threads = os.environ.get("SF_THREADS")
         self.options = [*os.environ.get("SF_TEST_OPTIONS", "").split(), *options]
         self.lacking = lacking
         self.env = env
-        self.program = program or [lab.binary, "run"]
+        self.program = program or [lab.binary, "run", *([f"--threads={threads}"] if threads else [])]
         self.pid = None
         self.process = None
         self.log = lab.path("forwarder-log")

@@ -148,6 +148,16 @@ TEST(Options, any_other_first_word_is_a_path) {
   EXPECT_EQ(parsed({"net"}, {true, ""}).configure, true);
 }
 
+TEST(Options, threads) {
+  EXPECT_EQ(parsed({"run"}).threads, 0U) << "as many as suit the machine";
+  EXPECT_EQ(parsed({"run", "--threads", "1"}).threads, 1U);
+  EXPECT_EQ(parsed({"attach", "--threads=32", "4711"}).threads, 32U);
+  EXPECT_EQ(parsed({"--threads", "4", "./file"}).threads, 4U);
+  for (const char* wrong : {"0", "33", "-1", "two", ""}) {
+    EXPECT_THAT(refused({"run", "--threads", wrong}), testing::StartsWith("--threads")) << wrong;
+  }
+}
+
 TEST(Options, small_mtu_only_without_ipv6) {
   EXPECT_THAT(refused({"run", "--mtu", "1279"}), HasSubstr("--no-ipv6"));
   EXPECT_EQ(parsed({"run", "--mtu", "1280"}).mtu, 1280U);

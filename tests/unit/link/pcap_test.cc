@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "unit/link/fake_link.hh"
+#include "base/unique_fd.hh"
 #include "wire/checksum.hh"
 #include "wire/ethernet.hh"
 #include "wire/ip.hh"

@@ -80,7 +80,7 @@ class StreamHost final : public Host {
     if (s.receive_error != HostError::none) return {0, s.receive_error};
     return {0, s.ended ? HostError::none : HostError::would_block};
   }
-  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override {
+  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token, PortSharing) override {
     return bind(at, token);
   }
   tl::expected<Accepted, HostError> accept_stream(SocketId listener) override {
@@ -95,6 +95,16 @@ class StreamHost final : public Host {
   bool watch(SocketId id, Token token) override {
     socket(id).token = token;
     return true;
+  }
+  // Between hosts goes the client alone.
+  UniqueFd release_stream(SocketId id) override {
+    socket(id).closed = true;
+    return {};
+  }
+  SocketId adopt_stream(UniqueFd, const Endpoint&) override {
+    sockets.push_back({});
+    sockets.back().connected = HostError::none;
+    return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
   tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override {
     return bind(at, token);
