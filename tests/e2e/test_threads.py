@@ -176,6 +176,7 @@ def test_a_port_that_another_has_is_refused(lab, make_guest):
         make_guest("--threads", "2", "-p", "8081:80")
 
 
+@pytest.mark.core
 def test_control_sees_all_threads(lab, make_guest):
     api = lab.path("api")
     guest = make_guest("--threads", "4", "--api-socket", api)
@@ -245,6 +246,7 @@ def test_the_end(lab, make_guest):
     lab.stop(attached)
 
 
+@pytest.mark.core
 def test_a_recording_has_the_frames_of_all_threads(lab, make_guest):
     path = lab.path("threads-pcapng")
     guest = make_guest("--threads", "4", "--pcap", path)
