@@ -28,7 +28,9 @@ class NullHost final : public host::Host {
   host::IoResult receive(Socket, std::span<const MutBytes>) override { return {0, Error::would_block}; }
   void shutdown_send(Socket) override {}
   void abort(Socket) override {}
-  tl::expected<Socket, Error> listen_stream(const Endpoint&, host::Token) override { return next(); }
+  tl::expected<Socket, Error> listen_stream(const Endpoint&, host::Token, host::PortSharing) override {
+    return next();
+  }
   tl::expected<host::Accepted, Error> accept_stream(Socket) override {
     return tl::unexpected(Error::would_block);
   }
@@ -73,7 +75,9 @@ class NullLink final : public link::Link {
     for (const Bytes part : parts) last_.insert(last_.end(), part.begin(), part.end());
     return link::Status::ok;
   }
-  link::Features features() const override { return {.checksum = true, .tcp_gso = true, .udp_gso = true}; }
+  link::Features features() const override {
+    return {.checksum = true, .tcp4_gso = true, .tcp6_gso = true, .udp_gso = true};
+  }
 
   void offer(const std::vector<std::uint8_t>& frame, const wire::Offload& offload) {
     offered_ = &frame;
