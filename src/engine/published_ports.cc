@@ -212,6 +212,7 @@ bool PublishedPorts::receive(Port& port, host::SocketId socket, Time now) {
       deliver(port, socket, received.first(count), now);
       received = received.subspan(count);
     }
+    if (host_.took_all_datagrams()) return false;
   }
   return true;
 }

@@ -157,6 +157,7 @@ int DatagramReceiver::receive_into_slots(int fd) {
 }
 
 std::span<const ReceivedDatagram> DatagramReceiver::receive(int fd) {
+  took_all_ = false;
   if (memory_ == nullptr && !allocate()) return {};
   for (std::size_t i = 0; i < batch_; ++i) prepare(i);
   int count = -1;
@@ -166,6 +167,7 @@ std::span<const ReceivedDatagram> DatagramReceiver::receive(int fd) {
   }
   if (count <= 0) return {};
   const auto received = static_cast<std::size_t>(count);
+  took_all_ = received < batch_;
   for (std::size_t i = 0; i < received; ++i) {
     msghdr& message = headers_[i].msg_hdr;
     ReceivedDatagram& out = received_[i];

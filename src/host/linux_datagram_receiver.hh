@@ -27,6 +27,8 @@ class DatagramReceiver {
 
   // As Host::receive_datagrams() and Host::receive_error().
   [[nodiscard]] std::span<const ReceivedDatagram> receive(int fd);
+  // As Host::took_all_datagrams(). (An error of an older datagram may end a call early, and is an event.)
+  [[nodiscard]] bool took_all() const { return took_all_; }
   [[nodiscard]] bool receive_error(int fd, bool v4, DatagramError& error);
 
  private:
@@ -50,6 +52,7 @@ class DatagramReceiver {
   bool has_recvmmsg_ = true;
   std::uint8_t* memory_ = nullptr;
   std::size_t batch_ = 2;
+  bool took_all_ = false;
   std::array<mmsghdr, kSlots> headers_{};
   std::array<Slot, kSlots> slots_{};
   std::array<ReceivedDatagram, kSlots> received_{};

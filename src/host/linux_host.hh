@@ -78,6 +78,7 @@ class LinuxHost final : public Host {
   [[nodiscard]] DatagramsSent send_datagrams(SocketId socket,
                                              std::span<const OutgoingDatagram> datagrams) override;
   [[nodiscard]] std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) override;
+  [[nodiscard]] bool took_all_datagrams() const override { return receiver_.took_all(); }
   [[nodiscard]] bool receive_error(SocketId socket, DatagramError& error) override;
 
   void close(SocketId socket) override;

@@ -102,6 +102,7 @@ bool Translator::on_readable(Flow& flow, Time now) {
     for (const host::ReceivedDatagram& datagram : received) {
       if (deliver(flow, datagram, now) == link::Status::gone) return false;
     }
+    if (host_.took_all_datagrams()) return false;
   }
   return true;
 }

@@ -171,6 +171,7 @@ void DnsForwarder::on_socket_event(std::uint32_t socket_index, host::Readiness r
   while (pool_.at(socket_index) != host::kNoSocket) {
     const auto datagrams = host_.receive_datagrams(pool_.at(socket_index));
     if (datagrams.empty()) break;
+    const bool all = host_.took_all_datagrams();
     for (const host::ReceivedDatagram& datagram : datagrams) {
       if (datagram.truncated) {
         ++counters_.rejected;
@@ -183,6 +184,7 @@ void DnsForwarder::on_socket_event(std::uint32_t socket_index, host::Readiness r
         rest = drop(rest, step);
       } while (!rest.empty());
     }
+    if (all) break;
   }
 }
 

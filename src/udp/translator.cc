@@ -134,6 +134,7 @@ bool Translator::on_readable(Flow& flow, Time now) {
       if (deliver(flow, received.first(count), now) == link::Status::gone) return false;
       received = received.subspan(count);
     }
+    if (host_.took_all_datagrams()) return false;
   }
   return true;
 }

@@ -45,6 +45,21 @@ TEST_P(LinuxDatagram, GoesThereAndBack) {
   }
 }
 
+TEST_P(LinuxDatagram, SaysWhetherItHasTakenAll) {
+  const Peer peer = server();
+  const SocketId socket = open();
+  // The first batch is two datagrams; of sizes that are no run, so that the kernel joins none.
+  for (const std::size_t size : {std::size_t{1}, std::size_t{2}, std::size_t{3}}) {
+    ASSERT_TRUE(peer.send_to(reachable(socket), pattern(size)));
+  }
+  ASSERT_EQ(rig_.host.receive_datagrams(socket).size(), 2U);
+  EXPECT_FALSE(rig_.host.took_all_datagrams());
+  ASSERT_EQ(rig_.host.receive_datagrams(socket).size(), 1U);
+  EXPECT_TRUE(rig_.host.took_all_datagrams());
+  EXPECT_EQ(rig_.host.receive_datagrams(socket).size(), 0U);
+  EXPECT_FALSE(rig_.host.took_all_datagrams());
+}
+
 TEST_P(LinuxDatagram, ShowsOnePortToEveryone) {
   const Peer first = server();
   const Peer second = server();
