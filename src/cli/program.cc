@@ -27,8 +27,36 @@ namespace {
 constexpr unsigned kSpareSockets = 16;
 constexpr int kMostThreadsUnasked = 4;
 
-host::HostOptions host_options(const Config& config) {
+link::Features features_of(const setup::TapOffloads& offloads) {
+  return {.checksum = offloads.checksum,
+          .tcp4_gso = offloads.tso4,
+          .tcp6_gso = offloads.tso6,
+          .big_tcp = offloads.tso4 && link::kernel_has_big_tcp(),
+          .udp_gso = offloads.uso};
+}
+
+// Once, at the start. What only a newer kernel has is no fault of this one's, nor a TAP that somebody else
+// has made.
+void log_missing(const setup::TapDevice& device, const Log& log) {
+  const setup::TapOffloads& on = device.offloads;
+  if (!device.vnet_header) {
+    log.debug("the TAP has no vnet header (IFF_VNET_HDR): no offloads, which costs speed");
+  } else if (!on.checksum) {
+    log.info(
+        "the kernel refuses the offloads of the TAP (TUNSETOFFLOAD): going on without, which costs speed");
+  } else if (!on.tso4 || !on.tso6) {
+    log.info("the kernel refuses TCP segmentation over {} on the TAP: going on without, which costs speed",
+             on.tso4 ? "IPv6" : "IPv4 and IPv6");
+  } else if (!on.uso) {
+    log.debug("no UDP segmentation on the TAP (Linux 6.2 has it)");
+  }
+  if (on.tso4 && !link::kernel_has_big_tcp()) log.debug("no TCP frames above 64 KiB (Linux 6.3 has them)");
+}
+
+host::HostOptions host_options(const Config& config, const Log* log = nullptr) {
   host::HostOptions options;
+  options.offload = config.offload;
+  options.log = log;
   options.outbound4 = config.outbound_address4;
   options.outbound6 = config.outbound_address6;
   options.outbound_interface = config.outbound_interface;
@@ -97,8 +125,8 @@ Result<std::vector<Workers::Device>> Program::open_devices() {
     devices.push_back({*std::move(bess), fd});
   } else {
     setup::TapDevice& device = inside_.tap();
-    const link::Features features{
-        .checksum = true, .tcp_gso = true, .big_tcp = link::kernel_has_big_tcp(), .udp_gso = device.udp_gso};
+    const link::Features features = features_of(device.offloads);
+    if (config_.offload) log_missing(device, log_);
     for (UniqueFd& queue : device.queues) {
       auto tap = std::make_unique<link::Tap>(std::move(queue), device.vnet_header, features);
       const int fd = tap->fd();
@@ -120,7 +148,7 @@ Result<int> Program::run() {
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   auto workers = Workers::create(*std::move(devices),
                                  {.shard = {make_network(config_), {}, {}, guest, {}},
-                                  .host = host_options(config_),
+                                  .host = host_options(config_, &log_),
                                   .pcap_file = config_.pcap_file,
                                   .interface_name = inside_.tap().name},
                                  log_);

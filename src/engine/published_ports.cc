@@ -205,15 +205,20 @@ void PublishedPorts::adopt(UniqueFd client, const Endpoint& peer, const Endpoint
 
 bool PublishedPorts::receive(Port& port, host::SocketId socket, Time now) {
   for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
-    const auto received = host_.receive_datagrams(socket);
+    auto received = host_.receive_datagrams(socket);
     if (received.empty()) return false;
-    for (const host::ReceivedDatagram& datagram : received) deliver(port, socket, datagram, now);
+    while (!received.empty()) {
+      const std::size_t count = udp_.run_length(received);
+      deliver(port, socket, received.first(count), now);
+      received = received.subspan(count);
+    }
   }
   return true;
 }
 
-void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::ReceivedDatagram& datagram,
-                             Time now) {
+// `run`: as Translator::run_length() has it.
+void PublishedPorts::deliver(Port& port, host::SocketId socket, udp::Translator::Received run, Time now) {
+  const host::ReceivedDatagram& datagram = run.front();
   if (datagram.truncated) return;
   Client* client = client_of(port, socket, datagram.from, now);
   if (client == nullptr) return;
@@ -225,9 +230,10 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::Rece
   header.ttl = link::forwarded_ttl(datagram.ttl);
   header.traffic_class = datagram.traffic_class;
   header.dont_fragment = false;  // it may need to be fragmented to reach the guest
+  const udp::Translator::Payload payload = udp_.gather(run);
   const auto status = to_guest_.send_udp(mac_of(client->key.guest.address), header, client->key.remote.port,
-                                         client->key.guest.port, datagram.payload, datagram.segment_size);
-  if (status == link::Status::ok) udp_.count_to_guest(client->flow, datagram.payload.size());
+                                         client->key.guest.port, payload.bytes, payload.segment_size);
+  if (status == link::Status::ok) udp_.count_to_guest(client->flow, payload.bytes.size());
 }
 
 PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId socket, const Endpoint& from,

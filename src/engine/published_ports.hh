@@ -129,7 +129,7 @@ class PublishedPorts {
   bool dial(const host::Accepted& client, const Endpoint& guest, Time now);
   // True: more datagrams wait.
   [[nodiscard]] bool receive(Port& port, host::SocketId socket, Time now);
-  void deliver(Port& port, host::SocketId socket, const host::ReceivedDatagram& datagram, Time now);
+  void deliver(Port& port, host::SocketId socket, udp::Translator::Received run, Time now);
   [[nodiscard]] Client* client_of(Port& port, host::SocketId socket, const Endpoint& from, Time now);
   [[nodiscard]] std::optional<Endpoint> guest_end(const PublishRule& rule, bool v4) const;
   [[nodiscard]] MacAddress mac_of(const Address& guest) const;

@@ -29,8 +29,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       link_(link),
       host_(host),
       log_(log),
-      frame_(new std::array<std::uint8_t,
-                            link::kMaxFrame>),  // left uninitialised: costs the pages that frames need
+      frames_(new FrameMemory),  // left uninitialised: costs the pages that frames need
       to_guest_(link, config.network.gateway_mac, config.network.mtu, config.network.gateway_mac6),
       pool_(config.limits.pieces),
       errors_(config.limits.errors_per_second, config.limits.error_burst),
@@ -52,6 +51,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
             return static_cast<std::uint32_t>(siphash(config_.key, counter));
           },
           make_token(TokenKind::dns)) {
+  udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();
   if (config.network.ipv6 && serves) next_advertisement_ = Time::min();
   to_guest_.number_from(config.place.index, config.place.count());
@@ -105,10 +105,15 @@ Time Shard::end_turn(Time now) {
                    published_.deadline()});
 }
 
+// Frames are received behind those whose datagrams wait to leave together; any other frame is done with, and
+// the next one takes its place while that is in cache.
 void Shard::receive_frames(Time now) {
-  for (unsigned i = 0; i < config_.limits.frames_per_turn && alive_; ++i) {
+  constexpr std::size_t kAlignment = 64;
+  std::size_t kept = 0;
+  for (unsigned i = 0; i < config_.limits.frames_per_turn && alive_ && link_ready_; ++i) {
     link::Frame frame;
-    switch (link_.receive(*frame_, frame)) {
+    const std::size_t waited = udp_translator_.waiting();
+    switch (link_.receive(MutBytes{*frames_}.subspan(kept, link::kMaxFrame), frame)) {
       case link::Status::ok:
         ++stats_.frames_from_guest;
         on_frame(frame, now);
@@ -117,13 +122,19 @@ void Shard::receive_frames(Time now) {
         break;
       case link::Status::empty:
         link_ready_ = false;
-        return;
+        break;
       case link::Status::gone:
         link_ready_ = false;
         alive_ = false;
-        return;
+        break;
     }
+    if (udp_translator_.waiting() > waited) {
+      kept += (frame.bytes.size() + kAlignment - 1) / kAlignment * kAlignment;
+      if (frames_->size() - kept < link::kMaxFrame) udp_translator_.flush(now);
+    }
+    if (udp_translator_.waiting() == 0) kept = 0;
   }
+  udp_translator_.flush(now);
 }
 
 // Before what the link has: what was handed over is older.

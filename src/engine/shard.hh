@@ -144,7 +144,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   link::Link& link_;
   host::Host& host_;
   const Log& log_;
-  std::unique_ptr<std::array<std::uint8_t, link::kMaxFrame>> frame_;
+  // Room for one frame behind 64 KiB of those in which datagrams wait.
+  using FrameMemory = std::array<std::uint8_t, link::kMaxFrame + 65536>;
+  std::unique_ptr<FrameMemory> frames_;
   link::ToGuest to_guest_;
   PiecePool pool_;
   RateLimit errors_;

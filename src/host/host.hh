@@ -89,6 +89,21 @@ struct DatagramOptions {
   bool dont_fragment = false;       // the path's MTU is reported rather than the datagram fragmented
   std::uint16_t segment_size = 0;   // not 0: the payload is many datagrams of that size (UDP_SEGMENT)
   std::optional<Address> source{};  // one of the host's own; absent: the socket's, or as the routes say
+
+  bool operator==(const DatagramOptions&) const = default;
+};
+
+// One of several to send.
+struct OutgoingDatagram {
+  Endpoint to;
+  Bytes payload;
+  DatagramOptions options;
+};
+
+// How many the host took, and why it did not take the next one; none where it took all.
+struct DatagramsSent {
+  std::size_t count = 0;
+  HostError error = HostError::none;
 };
 
 struct ReceivedDatagram {
@@ -160,6 +175,18 @@ class Host {
                                                                         Token token) = 0;
   [[nodiscard]] virtual HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
                                                 const DatagramOptions& options) = 0;
+  // The same for many, in order, with fewer calls of the system where the host knows how. Stops at the first
+  // one that was not sent.
+  [[nodiscard]] virtual DatagramsSent send_datagrams(SocketId socket,
+                                                     std::span<const OutgoingDatagram> datagrams) {
+    DatagramsSent sent;
+    for (const OutgoingDatagram& one : datagrams) {
+      sent.error = send_datagram(socket, one.to, one.payload, one.options);
+      if (sent.error != HostError::none) break;
+      ++sent.count;
+    }
+    return sent;
+  }
   // Receives what is there into buffers of the host's, at most kDatagramBatch at once. Empty: nothing more
   // now.
   [[nodiscard]] virtual std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) = 0;

@@ -40,7 +40,8 @@ tl::expected<SocketId, HostError> LinuxHost::bind_datagram(const Endpoint& at, T
   auto fd = bind_udp_at(at);
   if (!fd) return tl::unexpected(fd.error());
   const bool v4 = at.address.is_v4();
-  set_datagram_options(fd->get(), false, v4);
+  set_datagram_options(fd->get(), v4);
+  look_for_offloads(fd->get());
   return adopt(std::move(*fd), Kind::udp, v4, token);
 }
 

@@ -117,7 +117,7 @@ Status ToGuest::send_tcp(const MacAddress& to, const IpHeader& ip, const wire::T
   const auto most = [&](std::size_t packet) {
     return std::max<std::size_t>((packet - headers) / gso_size, 1) * gso_size;
   };
-  std::size_t step = features_.tcp_gso ? most(max_tcp_packet()) : gso_size;
+  std::size_t step = features_.tcp_gso(ip.source.is_v4()) ? most(max_tcp_packet()) : gso_size;
 
   Status status = Status::ok;
   wire::TcpSegment segment = header;

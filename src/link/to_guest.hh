@@ -72,7 +72,7 @@ class ToGuest {
 
   [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
   // Segmentation is left to the device, both ways.
-  [[nodiscard]] bool takes_super_frames() const { return features_.tcp_gso; }
+  [[nodiscard]] bool takes_super_frames(bool v4) const { return features_.tcp_gso(v4); }
   // The largest IP packet that a TCP super-frame makes.
   [[nodiscard]] std::uint32_t max_tcp_packet() const {
     return features_.big_tcp ? kMaxBigTcpPacket : kMaxIpPacket;

@@ -53,6 +53,7 @@ struct IpPacket {
   std::uint8_t traffic_class = 0;
   bool dont_fragment = false;  // IPv4's DF; false for IPv6
   std::optional<Fragment> fragment;
+  bool reassembled = false;  // came as fragments
   Bytes payload;  // upper-layer header and data, cut at the packet's own length (link padding is gone)
   Bytes whole;    // from the IP header on, cut likewise: what an ICMP error quotes
 };

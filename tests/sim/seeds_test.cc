@@ -107,7 +107,8 @@ TEST(Simulator, QuietRunIsPrompt) {
   for (const bool offloads : {false, true}) {
     for (const std::uint32_t receive_buffer : {20'000U, 200'000U, 4'000'000U}) {
       Plan plan = make_quiet_plan(1, 5'000'000);
-      if (offloads) plan.link.features = {.checksum = true, .tcp_gso = true, .big_tcp = true};
+      if (offloads)
+        plan.link.features = {.checksum = true, .tcp4_gso = true, .tcp6_gso = true, .big_tcp = true};
       plan.link.checksum_partial = plan.link.guest_gso = plan.link.deliver_gso_whole = offloads;
       plan.flows[0].from.receive_buffer = receive_buffer;
       const Result result = run(plan, make_shard, nullptr);

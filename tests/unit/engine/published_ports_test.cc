@@ -266,6 +266,28 @@ TEST_P(Published, UdpClientsAreAnsweredFromThePort) {
   EXPECT_EQ(host_.sockets.size(), 1U);
 }
 
+TEST_P(Published, UdpNeighboursAreOneSuperFrame) {
+  link_.set_features(link::kAllFeatures);
+  start();
+  publish(Transport::udp, guest());
+  for (std::size_t i = 0; i < 4; ++i) listener().arrived.emplace_back(client(), pattern(100, i));
+  listener().arrived.emplace_back(client(), pattern(60, 4));
+  listener().arrived.emplace_back(client(5556), pattern(100));
+  datagram(client(5556), pattern(100));
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_EQ(link_.sent[0].offload.gso, wire::GsoType::udp);
+  EXPECT_EQ(link_.sent[0].offload.gso_size, 100);
+  EXPECT_EQ(heard_udp(0).source_port, 5555);
+  OwnedFrame expected;
+  for (std::size_t i = 0; i < 5; ++i) {
+    const OwnedFrame part = pattern(i < 4 ? 100 : 60, i);
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  EXPECT_EQ(OwnedFrame(heard_udp(0).payload.begin(), heard_udp(0).payload.end()), expected);
+  EXPECT_EQ(heard_udp(1).source_port, 5556);
+  EXPECT_EQ(heard_udp(1).payload.size(), 200U);
+}
+
 TEST_P(Published, UdpToSomebodyElseGoesTheUsualWay) {
   start();
   publish(Transport::udp, guest());

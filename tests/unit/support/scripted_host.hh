@@ -9,7 +9,7 @@
 
 namespace sf::host {
 
-class ScriptedHost final : public Host {
+class ScriptedHost : public Host {
  public:
   struct Opened {
     DatagramKind kind;

@@ -131,11 +131,12 @@ class StreamHost final : public Host {
   std::span<const ReceivedDatagram> receive_datagrams(SocketId id) override {
     Socket& s = socket(id);
     if (s.arrived.empty()) return {};
-    lent_ = std::move(s.arrived.front());
-    s.arrived.pop_front();
-    lent_view_.from = lent_.first;
-    lent_view_.payload = lent_.second;
-    return {&lent_view_, 1};
+    lent_ = std::exchange(s.arrived, {});
+    lent_views_.clear();
+    for (const auto& [from, payload] : lent_) {
+      lent_views_.push_back({.from = from, .payload = payload});
+    }
+    return lent_views_;
   }
   bool receive_error(SocketId, DatagramError&) override { return false; }
 
@@ -165,8 +166,8 @@ class StreamHost final : public Host {
     sockets.back().token = token;
     return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
-  std::pair<Endpoint, std::vector<std::uint8_t>> lent_;
-  ReceivedDatagram lent_view_;
+  std::deque<std::pair<Endpoint, std::vector<std::uint8_t>>> lent_;
+  std::vector<ReceivedDatagram> lent_views_;
   Socket& socket(SocketId id) {
     Socket& s = sockets.at(static_cast<std::size_t>(id));
     EXPECT_TRUE(s.open()) << "used after it was closed";
