@@ -58,8 +58,8 @@ class Log {
   Sink sink_;
 };
 
-// `to`'s lines, each but once whichever thread says it: for several that do the same, and each of which may find the same
-// out. They say little, so all of it is remembered. `to` outlives it.
+// `to`'s lines, each but once whichever thread says it: for several that do the same, and each of which may
+// find the same out. They say little, so all of it is remembered. `to` outlives it.
 [[nodiscard]] Log without_repetitions(const Log& to);
 
 // True the first time only.

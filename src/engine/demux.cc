@@ -81,7 +81,8 @@ bool Shard::handed_over(unsigned owner, const Ingress& in, const wire::IpPacket&
     wire::EthernetHeader{config_.network.mac(v4), in.from,
                          static_cast<std::uint16_t>(v4 ? EtherType::ipv4 : EtherType::ipv6)}
         .emit(out);
-    posted = config_.place.mailbox(owner).post_frame(std::array<Bytes, 2>{out.written(), packet.whole}, in.offload);
+    posted = config_.place.mailbox(owner).post_frame(std::array<Bytes, 2>{out.written(), packet.whole},
+                                                     in.offload);
   }
   if (!posted) drop(DropReason::handover_full);
   return true;

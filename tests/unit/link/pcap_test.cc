@@ -9,8 +9,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "unit/link/fake_link.hh"
 #include "base/unique_fd.hh"
+#include "unit/link/fake_link.hh"
 #include "wire/checksum.hh"
 #include "wire/ethernet.hh"
 #include "wire/ip.hh"
