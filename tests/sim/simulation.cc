@@ -22,7 +22,7 @@ class Simulation {
  public:
   Simulation(const Plan& plan, const StackFactory& factory, Trace* trace, const Sabotage& sabotage)
       : plan_(plan),
-        world_(plan.seed, trace),
+        world_(plan.seed, plan_.choices, trace),
         watches_(world_, plan),
         link_(world_, plan_.link, watches_),
         host_(world_, plan_),
