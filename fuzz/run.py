@@ -47,7 +47,7 @@ def fuzz(build, name, seconds):
         _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     lines = log.read_text(errors="replace").splitlines()
-    last = next((line for line in reversed(lines) if line.startswith("#")), "not a single run")
+    last = next((line for line in reversed(lines) if line[:1] == "#" and line[1:2].isdigit()), "not a single run")
     print(f"{name}: {usage.ru_utime + usage.ru_stime:.0f} s of CPU time; {last}", flush=True)
     if child.returncode != 0:
         print("\n".join(line for line in lines if not line.startswith("#")), flush=True)
