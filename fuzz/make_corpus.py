@@ -194,8 +194,8 @@ def control():
     statistics = b'{"flows":1,"bytes_from_guest":1,"bytes_to_guest":2,"frames_from_guest":3,"frames_dropped":0,"tcp_opened":1}'
     write("control", "ports", b'\x02{"return":{"ports":[' + port + b"]}}")
     write("control", "flows", b'\x02{"return":{"uptime_us":5,"total":2,"flows":[' + flow + b"]}}")
-    write("control", "info", b'\x02{"return":{"target":"a\\u001b[2J","version":"1","uptime_us":5000000,"guest_addr":"10.0.2.100","network":"10.0.2.0/24",'
-          b'"guest_addr6":"fd00::100","mtu":1500,"statistics":' + statistics + b',"ports":[' + port + b"]}}")
+    write("control", "info", b'\x02{"return":{"target":"a\\u001b[2J","version":"1","uptime_s":5000,"guest4":"10.0.2.100","prefix4":"10.0.2.0/24",'
+          b'"guest6":"fd00::100","mtu":1500,"statistics":' + statistics + b',"ports":[' + port + b"]}}")
     write("control", "error", b'\x02{"error":{"desc":"bad request","reason":"port 80 is taken"}}')
 
 
