@@ -102,7 +102,8 @@ void FuzzHost::shutdown_send(SocketId id) {
   s.shut = true;
 }
 
-tl::expected<SocketId, HostError> FuzzHost::listen_stream(const Endpoint& at, host::Token token) {
+tl::expected<SocketId, HostError> FuzzHost::listen_stream(const Endpoint& at, host::Token token,
+                                                          host::PortSharing) {
   if (fails()) return tl::unexpected(failure_);
   return add({.kind = Kind::listener, .v4 = at.address.is_v4(), .token = token, .to = at});
 }

@@ -72,7 +72,8 @@ class FuzzHost final : public host::Host {
   void shutdown_send(host::SocketId id) override;
   void abort(host::SocketId id) override { stream(id).open = false; }
   std::optional<Duration> round_trip(host::SocketId) const override { return 1ms; }
-  tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint& at, host::Token token) override;
+  tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint& at, host::Token token,
+                                                              host::PortSharing sharing) override;
   tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId listener) override;
   bool watch(host::SocketId id, host::Token token) override;
   tl::expected<host::SocketId, host::HostError> bind_datagram(const Endpoint& at, host::Token token) override;

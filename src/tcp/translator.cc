@@ -43,7 +43,7 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
     end(flow, false);
     return;
   }
-  if (flow.connection.unacknowledged() >= Connection::kCapacity / 4) {
+  if (flow.connection.unacknowledged() >= Connection::kCapacity / 2) {
     while (flow.connection.ack_pending() && emit(flow, now).has_value()) {
     }
   }

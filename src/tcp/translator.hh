@@ -10,7 +10,7 @@
 //   sent from
 //     there in super-frames as large as the link takes; the ACK lets it go. What the window does not allow
 //     stays in the socket.
-//   ACKs: one per flow and loop turn (flush), earlier when a quarter of the window has come in.
+//   ACKs: one per flow and loop turn (flush), earlier when half of the window has come in.
 //
 // The socket connects first; a SYN-ACK follows when it has. A refused connect is a RST to the guest, an
 // unreachable one an ICMP error about its SYN. With a client of a published port it is the other way round:

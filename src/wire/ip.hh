@@ -31,6 +31,7 @@ enum class DropReason : std::uint8_t {
   no_listener,       // a segment or packet of no flow
   rate_limited,
   malformed_service,  // DHCP, DNS, ND, ARP message that does not parse
+  handover_full,      // for another shard, which did not keep up
   count_,
 };
 inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count_);
@@ -52,6 +53,7 @@ struct IpPacket {
   std::uint8_t traffic_class = 0;
   bool dont_fragment = false;  // IPv4's DF; false for IPv6
   std::optional<Fragment> fragment;
+  bool reassembled = false;  // came as fragments
   Bytes payload;  // upper-layer header and data, cut at the packet's own length (link padding is gone)
   Bytes whole;    // from the IP header on, cut likewise: what an ICMP error quotes
 };

@@ -192,7 +192,8 @@ class Run final : public Reactor {
   }
   // What is under test; each may fail.
   void open() {
-    if (const auto published = host_.listen_stream({kLocal, 0}, kListener)) listener_ = *published;
+    if (const auto published = host_.listen_stream({kLocal, 0}, kListener, PortSharing::none))
+      listener_ = *published;
     const auto loopback =
         ports_.add({.stream = true, .host_address = kLocal, .guest_address = {}, .guest_port = guest_port_});
     if (const auto stream = host_.connect_stream({kLocal, echo_port_}, kOut)) out_.socket = *stream;

@@ -50,7 +50,8 @@ class InstanceTest : public engine::ShardTest {
   const bool started_ = (start(), true);  // makes the shard
   FakeLoopback loopback_;
   Config options_;
-  ShardInstance instance_{*shard_, loopback_, options_, "1", [] { return Time{}; }};
+  OneShard shards_{*shard_};
+  ShardInstance instance_{shards_, loopback_, options_, "1", [] { return Time{}; }};
 };
 
 // There is no process inside that could make the sockets.
@@ -103,7 +104,7 @@ TEST_P(InstanceTest, AnIpv6PortWithoutIpv6InsideIsForTheLoopbackAlone) {
 }
 
 TEST_P(InstanceTest, FlowsAndSumsHaveBoth) {
-  const auto flows = instance_.flows();
+  const auto flows = instance_.flows(1000).flows;
   ASSERT_EQ(flows.size(), 1U);
   EXPECT_TRUE(flows[0].inbound);
   EXPECT_EQ(flows[0].bytes_to_guest, 20U);
