@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-tsan build-tsan sim lint format bench bench-plots bench-micro install clean
+.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-tsan build-tsan sim lint format fuzz fuzz-ci build-fuzz bench bench-plots bench-micro install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,10 +28,14 @@ build-asan: deps ## the build with AddressSanitizer and UndefinedBehaviorSanitiz
 	@mkdir -p build-asan; $(CONFIGURE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSF_SANITIZE=ON >build-asan/configure.log 2>&1 || { cat build-asan/configure.log; exit 1; }
 	@ninja -C build-asan -j $(JOBS)
 
+build-fuzz: deps ## the fuzz targets with libFuzzer, in build-fuzz/
+	@mkdir -p build-fuzz; $(CONFIGURE) -B build-fuzz -DCMAKE_CXX_COMPILER=clang++-16 -DSF_FUZZERS=ON >build-fuzz/configure.log 2>&1 || { cat build-fuzz/configure.log; exit 1; }
+	@ninja -C build-fuzz -j $(JOBS)
+
 demo: build ## show the main job in the lab
 	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/demo.py
 
-test: test-unit ## everything that CI runs
+test: test-unit fuzz-ci ## everything that CI runs
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-e2e-1 test-e2e-2 test-e2e-asan test-tsan
 
 test-unit: build build-asan ## unit tests, simulator and layering, release and sanitized
@@ -63,11 +67,18 @@ test-tsan: build-tsan ## what threads share, with ThreadSanitizer
 sim: build ## the simulator over SEEDS seeds (default 2000)
 	@SIM_SEEDS=$(SEEDS) build/tests/simulator
 
+fuzz-ci: build-fuzz ## 60 seconds of fuzzing, all targets
+	@fuzz/run.py --seconds 60 --jobs 2
+
+# Not from the environment: in bash SECONDS is how long the shell has run.
+fuzz: build-fuzz ## fuzz for SECONDS (default 600), or FUZZ=target alone
+	@fuzz/run.py --seconds $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600) $(FUZZ)
+
 lint: build ## clang-tidy, cppcheck, formatting
 	@scripts/lint.sh
 
 format: ## format all C++ files in place
-	@find src tests bench -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
+	@find src tests fuzz bench -name '*.cc' -o -name '*.hh' | xargs clang-format-16 -i
 
 # BENCH="streams requests" measures a part; `make bench BENCH=help` names all.
 bench: build ## the benchmark suite (BENCH="streams ...", ROUNDS=5): tables, targets, JSON and plots in build/bench/
@@ -83,4 +94,4 @@ install: build ## install the program and its man page (DESTDIR and PREFIX as us
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
 
 clean: ## remove the builds
-	@rm -rf build build-asan build-tsan
+	@rm -rf build build-asan build-tsan build-fuzz

@@ -18,7 +18,13 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 target_link_options(sf_options INTERFACE -Wl,--gc-sections -Wl,-z,relro,-z,now)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
-if(SF_SANITIZE)
+if(SF_FUZZERS)
+  # Every file is watched by libFuzzer; fuzz/ links it. -O1: building takes longer than what more would save.
+  add_compile_options(-O1 -g1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+elseif(SF_SANITIZE)
   # -O1: the sanitizers take most of the time that more would save, and the build is the longer part of a run.
   # Without vptr: that check opens a pipe, and where a test has used up all descriptors it reports what is not there.
   add_compile_options(-O1 -g1 -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all -fno-omit-frame-pointer)

@@ -54,7 +54,8 @@ tl::expected<SocketId, HostError> LinuxHost::connect_stream(const Endpoint& to, 
     }
   }
   const SocketAddress remote(to);
-  if (::connect(fd.get(), remote.get(), remote.size()) != 0 && errno != EINPROGRESS) {
+  // One that a signal interrupts goes on (connect(2)).
+  if (::connect(fd.get(), remote.get(), remote.size()) != 0 && errno != EINPROGRESS && errno != EINTR) {
     return tl::unexpected(host_error_from(errno));
   }
   // Only now: an unconnected socket would announce a hang-up.

@@ -323,8 +323,9 @@ void LoopbackPorts::on_guest_socket(Handle handle, UniqueFd socket) {
   const SocketAddress to(connection->to);
   // Whatever comes from inside, connecting must not wait. (Who shares the socket could make it blocking
   // again, and splice(2) wait: that process is out of the guest's reach, and it is the guest's own network.)
-  const bool begun = ::fcntl(socket.get(), F_SETFL, O_NONBLOCK) == 0 &&
-                     (::connect(socket.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS);
+  const bool begun =
+      ::fcntl(socket.get(), F_SETFL, O_NONBLOCK) == 0 &&
+      (::connect(socket.get(), to.get(), to.size()) == 0 || errno == EINPROGRESS || errno == EINTR);
   set_keepalive(socket.get());
   if (!begun || loop_.add_socket(socket.get(), make_token(Role::guest, handle)) != 0) {
     on_refused(handle, *connection);

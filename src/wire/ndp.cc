@@ -170,6 +170,7 @@ std::optional<DnsSearchList> read_search_list(Bytes body) {
     if (!name) return std::nullopt;
     out.domains.push_back(std::move(*name));
   }
+  if (out.domains.empty()) return std::nullopt;  // RFC 8106 section 5.2: there is one at least
   return out;
 }
 

@@ -1,6 +1,7 @@
 // Rules for the end of a run, when everything has had the time to end.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -10,8 +11,9 @@
 
 namespace sf::sim {
 
-// Every connection came to the end that its plan asked for.
-void check_end(World& world, const Plan& plan, const std::vector<std::unique_ptr<Ledger>>& ledgers);
+// Every connection that is not excused came to the end that its plan asked for.
+void check_end(World& world, const Plan& plan, const std::vector<std::unique_ptr<Ledger>>& ledgers,
+               const std::function<bool(const FlowPlan&)>& excused);
 // No flow, socket or payload memory is left.
 void check_leaks(World& world, const Stack& stack, const SimHost& host);
 

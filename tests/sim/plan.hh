@@ -170,6 +170,7 @@ struct StackPlan {
 
 struct Plan {
   std::uint64_t seed = 0;
+  std::vector<std::uint8_t> choices;  // of the run: a fuzzer's, before the seed's
   std::string summary;
   link::Network network;
   LinkPlan link;

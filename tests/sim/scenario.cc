@@ -278,8 +278,8 @@ void draw_datagrams(Random& random, Plan& plan) {
 
 }  // namespace
 
-Plan make_plan(std::uint64_t seed) {
-  Random random(seed);
+Plan make_plan(std::uint64_t seed, Bytes choices) {
+  Random random(seed, choices);
   Plan plan;
   plan.seed = seed;
   const std::uint32_t mtu = random.pick<std::uint32_t>({1500, 1500, 1500, 65520, 1280});

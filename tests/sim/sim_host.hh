@@ -28,6 +28,12 @@ class SimHost final : public host::Host {
   [[nodiscard]] std::size_t open_sockets() const { return open_; }
   // Calls so far: work that was seen to be done.
   [[nodiscard]] std::uint64_t activity() const { return activity_; }
+  // For whoever makes calls fail: what is ready is said once more, as epoll does after a short count or an
+  // EAGAIN; and that the connection behind a socket has failed.
+  void announce(host::SocketId socket) { edge_of(static_cast<std::size_t>(socket))(); }
+  void note_failure(host::SocketId socket) {
+    if (Ledger* const ledger = slots_[static_cast<std::size_t>(socket)].ledger) ledger->connect_failed = true;
+  }
   // What is open, for a message.
   [[nodiscard]] std::string describe_open() const;
 

@@ -22,13 +22,14 @@ class Simulation {
  public:
   Simulation(const Plan& plan, const StackFactory& factory, Trace* trace, const Sabotage& sabotage)
       : plan_(plan),
-        world_(plan.seed, trace),
+        world_(plan.seed, plan_.choices, trace),
         watches_(world_, plan),
         link_(world_, plan_.link, watches_),
         host_(world_, plan_),
         guest_(world_, plan_, link_),
         noise_(world_, plan_, link_),
-        checks_(world_, plan_.stack) {
+        checks_(world_, plan_.stack),
+        excused_(sabotage.excused) {
     link_.set_guest([this](Frame frame, bool damaged) { guest_.on_frame(std::move(frame), damaged); });
     for (const FlowPlan& flow : plan_.flows) {
       Ledger& ledger = *ledgers_.emplace_back(std::make_unique<Ledger>(flow));
@@ -58,7 +59,7 @@ class Simulation {
     }
     if (result_.turns == kMostTurns) world_.violation("runaway", "{} turns and no end", kMostTurns);
     if (world_.violations().empty() && !gone_) {
-      check_end(world_, plan_, ledgers_);
+      check_end(world_, plan_, ledgers_, excused_);
       if (stack_.flows() == 0 && !at_rest()) {
         world_.violation("never-at-rest", "still waking up long after all is over: {}", plan_.summary);
       }
@@ -155,6 +156,7 @@ class Simulation {
   Guest guest_;
   Noise noise_;
   TurnChecks checks_;
+  std::function<bool(const FlowPlan&)> excused_;
   std::unique_ptr<link::Link> wrapped_link_;
   std::unique_ptr<host::Host> wrapped_host_;
   Stack stack_;

@@ -33,6 +33,8 @@ struct Sabotage {
   std::function<std::unique_ptr<link::Link>(World& world, link::Link& real)> link;
   std::function<std::unique_ptr<host::Host>(World& world, host::Host& real)> host;
   std::function<std::unique_ptr<host::Reactor>(World& world, host::Reactor& real)> reactor;
+  // Connections that may end badly: asked at the end of the run.
+  std::function<bool(const FlowPlan& flow)> excused;
 };
 
 struct Result {

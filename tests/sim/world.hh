@@ -27,8 +27,8 @@ class World {
  public:
   using Action = std::function<void()>;
 
-  // `trace` may be null; it is not owned.
-  World(std::uint64_t seed, Trace* trace) : random_(seed), trace_(trace) {}
+  // `trace` may be null; it is not owned. `choices`: see Random.
+  World(std::uint64_t seed, Bytes choices, Trace* trace) : random_(seed, choices), trace_(trace) {}
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 

@@ -129,6 +129,15 @@ TEST(Ndp, AdvertisementThatDoesNotFitIsRefused) {
   EXPECT_EQ(RouterAdvertisement::parse(*emitted(message))->router_lifetime, std::chrono::seconds{65535});
 }
 
+// Found by the fuzz target `wire`: it was read, but could not be written.
+TEST(Ndp, SearchListWithoutADomainIsRefused) {
+  Buffer message = hex("86000000 00000000 00000000 00000000 1f020000 000000ff 00000000 00000000");
+  EXPECT_FALSE(RouterAdvertisement::parse(message));
+  message[24] = 1;  // a domain of one letter
+  message[25] = 'a';
+  EXPECT_TRUE(RouterAdvertisement::parse(message));
+}
+
 TEST(Ndp, NeighborSolicitation) {
   const Buffer bytes = hex(kNs);
   const auto message = NeighborSolicitation::parse(bytes);
