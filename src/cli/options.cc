@@ -152,6 +152,18 @@ void add_run_options(CLI::App& app, Config& config) {
       "All four of them");
 }
 
+void add_confinement_options(CLI::App& app, Config& config) {
+  app.add_flag_callback(
+      "--no-sandbox",
+      [&config] {
+        if (config.confined)
+          config.warnings.emplace_back(
+              "--no-sandbox: this program keeps all rights of its user while it runs");
+        config.confined = false;
+      },
+      "Keep all rights of the user, to debug this program");
+}
+
 void add_configure_options(CLI::App& app, Config& config) {
   app.add_flag("--configure", config.configure, "Set addresses and routes inside");
   add_value(app, "--ready-fd", "FD", "Write '1' to it once the network works", config.ready_fd,
@@ -225,6 +237,7 @@ Split split_words(const std::vector<std::string>& words, Config& config) {
   add_network_options(all, unused);
   add_way_in_options(all, unused);
   add_message_options(all, unused);
+  add_confinement_options(all, unused);
   add_run_options(all, unused);
   add_configure_options(all, unused);
   add_attach_options(all, unused);
@@ -269,6 +282,8 @@ void add_all(CLI::App& app, Config& config) {
   add_way_in_options(app, config);
   app.option_defaults()->group("Messages");
   add_message_options(app, config);
+  app.option_defaults()->group("Confinement");
+  add_confinement_options(app, config);
 }
 
 }  // namespace

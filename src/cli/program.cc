@@ -11,17 +11,15 @@
 
 #include "base/piece_pool.hh"
 #include "cli/addresses.hh"
+#include "cli/confinement.hh"
 #include "cli/instance.hh"
 #include "control/directory.hh"
 #include "control/publish_syntax.hh"
 #include "control/server.hh"
 #include "engine/shard.hh"
-#include "host/linux_host.hh"
 #include "link/bess.hh"
 #include "link/pcap.hh"
 #include "link/tap.hh"
-#include "setup/sandbox.hh"
-#include "setup/seccomp.hh"
 
 namespace sf::cli {
 namespace {
@@ -126,7 +124,7 @@ Result<int> Program::run() {
     (*loop)->at_turn_end([&tee] { tee->flush(); });
   }
 
-  host::LinuxHost host(**loop, host_options(config_));
+  host::LinuxHost host(**loop, make_host_options());
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.
@@ -144,18 +142,13 @@ Result<int> Program::run() {
   AutoPorts auto_ports(instance, log_);
   if (const auto watched = watch(**loop, loopback, auto_ports); !watched)
     return tl::unexpected(watched.error());
-  if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
-  if (inside_.has_child()) {
-    inside_.release();
-  } else {
-    tell_ready();
-  }
+  if (const auto begun = begin(); !begun) return tl::unexpected(begun.error());
   const auto ended = (*loop)->run(shard, device->fd);
   log_drops(shard.stats(), log_);
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
     // CMD's namespaces go with CMD: its status follows.
-    for (;;) {
+    while (inside_.has_child()) {
       const setup::InsideEvent event = inside_.on_event();
       if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
     }
@@ -187,7 +180,7 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   const auto directory =
       control::instance_directory(runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
-  if (!directory) return servers;
+  if (!directory) return give_files(std::move(servers));
   // Nobody has asked for it: without it, 'slirp-forwarder ls' does not see this process, and that is all.
   auto listed = [&]() -> Result<void> {
     if (auto made = control::make_instance_directory(*directory); !made) return made;
@@ -197,6 +190,17 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
     return add(*std::move(server));
   }();
   if (!listed) log_.debug("'slirp-forwarder ls' will not list this one: {}", listed.error().message);
+  return give_files(std::move(servers));
+}
+
+// The files are removed by the keeper, also where this process is killed.
+Program::Servers Program::give_files(Servers servers) {
+  const setup::Keeper* keeper = inside_.keeper();
+  if (keeper == nullptr) return servers;
+  for (const auto& server : servers) {
+    control::Server::File file = server->give_file();
+    keeper->keep({std::move(file.folder), std::move(file.name), file.device, file.inode});
+  }
   return servers;
 }
 
@@ -205,6 +209,18 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
   if (inside_.has_child()) {
     auto watched = loop.watch(
         inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
+    if (!watched) return watched;
+  }
+  if (setup::Keeper* keeper = inside_.keeper()) {
+    auto watched =
+        loop.watch(keeper->fd(), [this, &loop, &loopback, fd = keeper->fd(), child = inside_.event_fd()] {
+          const bool had_child = inside_.has_child();
+          const setup::InsideEvent event = inside_.on_keeper();
+          if (event.kind != setup::InsideEvent::Kind::ended) return;
+          loop.unwatch(fd);
+          if (had_child) loop.unwatch(child);
+          on_end(loop, loopback, event.status);
+        });
     if (!watched) return watched;
   }
   if (setup::TargetEnd* end = inside_.target_end()) {
@@ -217,13 +233,36 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
 }
 
-// All that the program has to open is open.
-Result<void> Program::confine() {
-  if (config_.sandbox) {
-    if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
+host::HostOptions Program::make_host_options() {
+  host::HostOptions options = host_options(config_);
+  if (setup::Keeper* keeper = inside_.keeper()) {
+    options.read_resolv_conf = [keeper] { return keeper->changed_resolv_conf(); };
   }
-  if (!config_.seccomp) return {};
-  return setup::install_filter({.may_kill = config_.command == Command::run});
+  return options;
+}
+
+// All that the program has to open is open. From here on the child goes on, which takes it a few
+// milliseconds: the native commands use them to confine themselves. Nothing that it sends is read before that
+// is done, and
+// --ready-fd is told after it.
+Result<void> Program::begin() {
+  if (const setup::Keeper* keeper = inside_.keeper()) keeper->seal(config_.confined);
+  if (!config_.slirp4netns) inside_.release();
+  if (auto confined = confine(); !confined) return confined;
+  if (!config_.slirp4netns) return {};
+  if (inside_.has_child()) {
+    inside_.release();
+  } else {
+    tell_ready();
+  }
+  return {};
+}
+
+Result<void> Program::confine() {
+  if (auto given_up = give_up_rights(config_, log_); !given_up) return given_up;
+  // Threads are to be started here: each has what this one has left, and the filter holds for all of them.
+  // After it, there is no clone3(2) for more.
+  return filter_system_calls(config_, log_);
 }
 
 void Program::on_signals(host::EventLoop& loop) {
@@ -271,10 +310,14 @@ void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, Au
       break;
     case setup::InsideEvent::Kind::ended:
       loop.unwatch(fd);
-      loopback.on_no_more_sockets();
-      if (config_.command == Command::run || event.status != 0) loop.stop(event.status);
+      on_end(loop, loopback, event.status);
       break;
   }
+}
+
+void Program::on_end(host::EventLoop& loop, host::LoopbackPorts& loopback, int status) {
+  loopback.on_no_more_sockets();
+  if (config_.command == Command::run || status != 0) loop.stop(status);
 }
 
 }  // namespace sf::cli

@@ -12,6 +12,7 @@
 #include "control/instance.hh"
 #include "control/server.hh"
 #include "host/event_loop.hh"
+#include "host/linux_host.hh"
 #include "host/loopback_ports.hh"
 #include "link/link.hh"
 #include "setup/setup.hh"
@@ -34,6 +35,7 @@ class Program {
 
   [[nodiscard]] Result<void> publish(control::Instance& instance);
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
+  [[nodiscard]] Servers give_files(Servers servers);
   // The guest's side: `fd` is for the event loop.
   struct Device {
     std::unique_ptr<link::Link> link;
@@ -42,9 +44,12 @@ class Program {
   [[nodiscard]] Result<Device> open_device();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports);
+  [[nodiscard]] host::HostOptions make_host_options();
+  [[nodiscard]] Result<void> begin();
   [[nodiscard]] Result<void> confine();
   void on_signals(host::EventLoop& loop);
   void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
+  void on_end(host::EventLoop& loop, host::LoopbackPorts& loopback, int status);
   void tell_ready();
 
   const Config& config_;

@@ -27,6 +27,7 @@ struct HostOptions {
   std::vector<Endpoint> dns_override{};  // instead of resolv.conf's servers
   bool dns = true;                       // false: resolvers() is always empty
   std::string resolv_conf_path = "/etc/resolv.conf";
+  ResolvConf::Reader read_resolv_conf{};  // instead of looking at that path
 };
 
 // The address of `interface` that is good for a source: the first one that is not link-local. The Error is

@@ -1,8 +1,8 @@
 // Children for namespaces that are not made for a command: `attach` and PATH.
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/capability.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,10 +13,15 @@
 #include <functional>
 
 #include "setup/guest_helper.hh"
+#include "setup/kept_start.hh"
+#include "setup/landlock.hh"
 #include "setup/namespaces.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
+#include "setup/sandbox.hh"
+#include "setup/seccomp.hh"
 #include "setup/setup.hh"
+#include "setup/system_calls.hh"
 
 namespace sf::setup {
 namespace {
@@ -38,24 +43,24 @@ UniqueFd hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const
   return std::move(tap->queues.front());
 }
 
-// Standard input, output and error stay.
-void close_all_but(std::vector<int> kept) {
-  std::ranges::sort(kept);
-  unsigned from = 3;
-  for (const int fd : kept) {
-    const auto number = static_cast<unsigned>(fd);
-    if (number > from) static_cast<void>(::close_range(from, number - 1, 0));
-    from = std::max(from, number + 1);
-  }
-  static_cast<void>(::close_range(from, ~0U, 0));
+// The guest's namespace is visited, and files are read for its range of ports alone.
+void confine(const Log& log) {
+  let_go_of_streams({});
+  limit_resources();
+  auto done = keep_capabilities({CAP_SYS_ADMIN});
+  if (done) restrict_files({{"/proc/sys/net", -1, LandlockRule::Right::read}}, false, log);
+  AllowedCalls calls = library_calls();
+  allow_all_of(calls, helper_calls(true));
+  if (done) done = install_filter(calls);
+  if (!done) log.debug("the child inside is not confined: {}", done.error().message);
 }
 
 // The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
 // it, nor anything that the caller waits for, such as the other end of --ready-fd. False: it could not be
 // left.
-bool stay(UniqueFd tap, const Channel& channel, const Log& log) {
+bool stay(UniqueFd tap, const Channel& channel, bool confined, const Log& log) {
   close_all_but({channel.fd(), tap.get()});
-  static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));  // out of reach of the guest's debuggers
+  become_opaque();  // out of reach of the guest's debuggers
   if (::unshare(CLONE_NEWNET) != 0) {
     log.warning(
         "cannot leave the namespace: {}; ports to its own loopback will not work (raise the limit with "
@@ -64,7 +69,9 @@ bool stay(UniqueFd tap, const Channel& channel, const Log& log) {
         reason(errno));
     return false;
   }
-  GuestHelper(std::move(tap)).serve(channel);
+  GuestHelper helper(std::move(tap));
+  if (confined) confine(log);
+  helper.serve(channel);
   return true;
 }
 
@@ -91,6 +98,19 @@ Result<Inside> start_child(const std::function<int(const Channel&)>& life) {
   Inside inside(child, std::move(own_end));
   if (auto received = inside.receive_tap(); !received) return tl::unexpected(received.error());
   return inside;
+}
+
+// For start_kept(): a child that lives as `life` says.
+std::function<Result<pid_t>(KeptStart&)> forking(const std::function<int(const Channel&)>& life) {
+  return [life](KeptStart& ends) -> Result<pid_t> {
+    const pid_t child = ::fork();
+    if (child < 0) return fail("cannot fork: {}; raise the limit of processes (ulimit -u)", reason(errno));
+    if (child == 0) {
+      ends.close_others();
+      ::_exit(life(ends.child));
+    }
+    return child;
+  };
 }
 
 // An absolute path, because the child changes its directory, to a file that is free to be mounted on.
@@ -126,53 +146,39 @@ Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::str
   return tap;
 }
 
-int live_on_path(const NetworkSettings& settings, const std::string& path, const Channel& channel,
-                 const Log& log) {
-  // Out of reach of what the terminal sends to the foreground process group, and of kill(2) to that group:
-  // this process unmounts PATH when the program has ended, by SIGKILL as well.
-  static_cast<void>(::setsid());
+int live_on_path(const NetworkSettings& settings, const std::string& path, bool confined,
+                 const Channel& channel, const Log& log) {
   close_all_but({channel.fd()});  // such as --ready-fd, whose reader waits for its end
-  sigset_t all;
-  sigfillset(&all);
-  static_cast<void>(::sigprocmask(SIG_BLOCK, &all, nullptr));
   auto tap = create_on_path(settings, path, log);
-  const MountedNamespace mount = MountedNamespace::on(path);
-  const bool mounted = tap.has_value();
   UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
+  if (!handed_over) return 1;
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
-  if (handed_over) {
-    if (!stay(std::move(handed_over), channel, log)) {
-      while (channel.receive()) {  // PATH stays for as long as the program does
-      }
-    }
-  } else {
-    static_cast<void>(::unshare(CLONE_NEWNET));
-  }
-  const int error = mounted ? mount.unmount() : 0;
-  if (error != 0)
-    log.warning("cannot unmount '{}': {}; remove it with: umount {}", path, reason(error), path);
-  return mounted ? 0 : 1;
+  static_cast<void>(stay(std::move(handed_over), channel, confined, log));
+  return 0;
 }
 
 }  // namespace
 
 Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
-                              const std::string& userns_path, bool child_stays, const Log& log) {
+                              const std::string& userns_path, const std::optional<HelperSettings>& helpers,
+                              const Log& log) {
   // First of all, so that a number that changes hands meanwhile is seen as the end of the first one.
   auto end = TargetEnd::watch(target);
   auto found = open_target(target, userns_path);
   if (!found) return tl::unexpected(found.error());
-  auto inside = start_child([&](const Channel& channel) {
+  const auto life = [&](const Channel& channel) {
     // Out of reach of the namespace's debuggers, before it is in there.
-    static_cast<void>(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0));
+    become_opaque();
     auto joined = join(*found);
     *found = {};
     UniqueFd tap = hand_over(
         settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
     if (!tap) return 1;
-    if (child_stays) static_cast<void>(stay(std::move(tap), channel, log));
+    if (helpers) static_cast<void>(stay(std::move(tap), channel, helpers->confined, log));
     return 0;
-  });
+  };
+  auto inside =
+      helpers ? start_kept({}, *helpers, {end ? end->fd() : -1}, forking(life), log) : start_child(life);
   if (!inside || !inside->tap().holds_namespace) return inside;
   if (!end) {
     log.warning("{}; this program will not end by itself", end.error().message);
@@ -188,13 +194,16 @@ Result<Inside> start_adopted(int fd) {
   return Inside(*std::move(device));
 }
 
-Result<Inside> start_path(const NetworkSettings& settings, const std::string& path, const Log& log) {
+Result<Inside> start_path(const NetworkSettings& settings, const std::string& path,
+                          const HelperSettings& helpers, const Log& log) {
   auto resolved = check_path(path);
   if (!resolved) return tl::unexpected(resolved.error());
-  auto inside =
-      start_child([&](const Channel& channel) { return live_on_path(settings, *resolved, channel, log); });
-  if (inside) inside->set_mount(MountedNamespace::on(*resolved));
-  return inside;
+  KeeperSettings keeper;
+  keeper.mount = *resolved;
+  return start_kept(keeper, helpers, {}, forking([&](const Channel& channel) {
+                      return live_on_path(settings, *resolved, helpers.confined, channel, log);
+                    }),
+                    log);
 }
 
 }  // namespace sf::setup

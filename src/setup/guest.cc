@@ -14,6 +14,7 @@
 
 #include "setup/guest_init.hh"
 #include "setup/id_map.hh"
+#include "setup/kept_start.hh"
 #include "setup/namespaces.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
@@ -78,7 +79,8 @@ Result<void> make_namespaces(const GuestSettings& settings) {
 Result<TapDevice> set_up_inside(const GuestSettings& settings, const Log& log) {
   if (auto root = become_root(); !root) return tl::unexpected(root.error());
   if (settings.pid_namespace) {
-    // The end of an init ends its whole namespace. After the ids were set, because that clears it.
+    // The end of an init ends its whole namespace; its parent is the keeper. After the ids were set, because
+    // that clears it.
     static_cast<void>(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
   } else {
     adopt_orphans();
@@ -118,32 +120,34 @@ int live_inside(const GuestSettings& settings, const SignalState& signals, const
   if (!channel.receive()) return 1;  // released, or the program is gone
   wait_for_ipv6(settings.network, log);
   static_cast<void>(channel.send(MessageKind::ready));
-  return run_as_init(settings.command, signals, channel, resolv_conf, log);
+  return run_as_init(settings.command, signals, channel, resolv_conf, settings.helpers.confined, log);
 }
 
 }  // namespace
 
 Result<Inside> start_guest(const GuestSettings& settings, const SignalState& signals, const Log& log) {
-  auto ends = Channel::make_pair();
-  if (!ends) return tl::unexpected(ends.error());
-  auto& [own_end, child_end] = *ends;
-  adopt_orphans();  // what the child leaves if it is killed
-
-  const unsigned long flags = CLONE_NEWUSER | (settings.pid_namespace ? CLONE_NEWPID : 0UL);
-  const pid_t child = fork_into(flags);
-  const int error = errno;
-  if (child < 0) return tl::unexpected(explain_user_namespace(error, read_user_namespace_limits()));
-  if (child == 0) {
-    own_end.close();
-    ::_exit(live_inside(settings, signals, child_end, log));
-  }
-  child_end.close();
-  Inside inside(child, std::move(own_end));
-  inside.set_adopts();
-  if (auto mapped = write_id_maps(child, log); !mapped) return tl::unexpected(mapped.error());
-  static_cast<void>(inside.channel().send(MessageKind::mapped));
-  if (auto received = inside.receive_tap(); !received) return tl::unexpected(received.error());
-  return inside;
+  KeeperSettings keeper;
+  keeper.ends_with_child = true;
+  keeper.kills_child = settings.pid_namespace;
+  return start_kept(
+      keeper, settings.helpers, {},
+      [&](KeptStart& ends) -> Result<pid_t> {
+        const unsigned long flags = CLONE_NEWUSER | (settings.pid_namespace ? CLONE_NEWPID : 0UL);
+        const pid_t child = fork_into(flags);
+        const int error = errno;
+        if (child < 0) return tl::unexpected(explain_user_namespace(error, read_user_namespace_limits()));
+        if (child == 0) {
+          ends.close_others();
+          ::_exit(live_inside(settings, signals, ends.child, log));
+        }
+        if (auto mapped = write_id_maps(child, log); !mapped) {
+          static_cast<void>(::kill(child, SIGKILL));
+          return tl::unexpected(mapped.error());
+        }
+        static_cast<void>(ends.program.send(MessageKind::mapped));
+        return child;
+      },
+      log);
 }
 
 }  // namespace sf::setup

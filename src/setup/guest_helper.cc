@@ -1,7 +1,6 @@
 #include "setup/guest_helper.hh"
 
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,10 +20,6 @@
 namespace sf::setup {
 namespace {
 
-#ifndef TUNGETDEVNETNS
-#define TUNGETDEVNETNS _IO('T', 227)
-#endif
-
 // In the guest's network namespace, for as long as this lives.
 class Visit {
  public:
@@ -34,7 +29,7 @@ class Visit {
       own_ = -1;
       return;
     }
-    const UniqueFd guest(::ioctl(tap, TUNGETDEVNETNS));
+    const UniqueFd guest(::ioctl(tap, kTapNamespaceRequest));
     inside_ = own >= 0 && guest && ::setns(guest.get(), CLONE_NEWNET) == 0;
     if (!inside_) own_ = -1;
   }

@@ -16,6 +16,9 @@
 
 namespace sf::setup {
 
+// TUNGETDEVNETNS, which Debian 12's headers have not got.
+inline constexpr unsigned kTapNamespaceRequest = 0x54e3;
+
 class GuestHelper {
  public:
   static constexpr unsigned kMostSockets = 32;  // per request

@@ -17,8 +17,10 @@ struct ResolvConf {
 };
 
 // Executes `command` in a child, and stays until it ends, or until the program at the channel's other end
-// does. Returns CMD's exit status, after all processes that it has left were ended.
+// does. Returns CMD's exit status, after all processes that it has left were ended. `confined`: once CMD is
+// there, which has none of it, this process gives up what it does not need, and has a filter of its own.
 [[nodiscard]] int run_as_init(const std::vector<std::string>& command, const SignalState& signals,
-                              const Channel& channel, const ResolvConf& resolv_conf, const Log& log);
+                              const Channel& channel, const ResolvConf& resolv_conf, bool confined,
+                              const Log& log);
 
 }  // namespace sf::setup

@@ -1,0 +1,86 @@
+// The keeper: a process between the program and its child inside, which leaves nothing behind whichever of
+// the three is killed. It has the user's rights, and so it sees no packets, and listens to the program only
+// until the first one: what it is told is complete then, and it confines itself (a filter of its own, no
+// capability that it does not need, Landlock).
+//
+//     program ──(fork)── keeper ──(fork or clone)── child inside ──── CMD
+//        │  └── a channel ──┘                            │
+//        └───────────────── another channel ─────────────┘
+//
+//     killed        who sees it                         and does
+//     the program   the keeper and the child: the       the child ends CMD and all that it has left; the
+//     keeper
+//                   channels' ends                      waits for that, removes sockets' files, unmounts PATH
+//     the child     the keeper: SIGCHLD                 ends what has come to it (it is a subreaper), tells
+//     the
+//                                                       program the exit status, removes and unmounts
+//     the keeper    the program: the channel's end      ends, which ends the child
+//
+// It also reads resolv.conf for the program, whose own root folder is empty: a byte asks, and the answer is
+// the file's text where it has changed since.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "base/log.hh"
+#include "base/result.hh"
+#include "setup/channel.hh"
+#include "setup/namespaces.hh"
+
+namespace sf::setup {
+
+// A file that goes with the program: `folder` is a descriptor of where it is.
+struct KeptFile {
+  UniqueFd folder;
+  std::string name;
+  dev_t device = 0;
+  ino_t inode = 0;
+};
+
+struct KeeperSettings {
+  // Its end is that of the program, whatever the exit status. Else an exit status of 0 is not.
+  bool ends_with_child = false;
+  bool kills_child = false;  // the child is the init of a PID namespace, and ends it by its own end
+  std::string mount;         // a file to which the child mounts a namespace; empty: none
+  std::string resolv_conf = "/etc/resolv.conf";
+};
+
+// The program's end.
+class Keeper {
+ public:
+  static constexpr int kAnswerMs = 20;  // how long a changed resolv.conf is waited for
+
+  explicit Keeper(Channel channel) : channel_(std::move(channel)) {}
+
+  // Until the first packet.
+  void keep(KeptFile file) const;
+  // Nothing more to keep. `confined`: it gives up the rights that it does not need.
+  void seal(bool confined) const;
+
+  // The text of the host's resolv.conf where it is not that of the last call; absent as well where there is
+  // no answer in time: the next call has it then.
+  [[nodiscard]] std::optional<std::string> changed_resolv_conf();
+
+  // Readable where the keeper is gone, or has told of the child's end; also for a late answer.
+  [[nodiscard]] int fd() const { return channel_.fd(); }
+  // What there is to read. Blocks where there is nothing.
+  struct Told {
+    bool over = false;  // the keeper is gone
+    std::optional<int> child_ended{};
+  };
+  [[nodiscard]] Told listen();
+  void close() { channel_.close(); }
+
+ private:
+  Channel channel_;
+  std::optional<std::string> late_;  // an answer that nobody has waited for
+  bool asked_ = false;
+};
+
+// The keeper's life, in its process, from when `child` is there. Returns the exit status.
+[[nodiscard]] int keep(pid_t child, const KeeperSettings& settings, const Channel& program, const Log& log);
+
+}  // namespace sf::setup
