@@ -43,14 +43,16 @@ UniqueFd hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const
   return std::move(tap->queues.front());
 }
 
-// The guest's namespace is visited, and files are read for its range of ports alone.
-void confine(const Log& log) {
+// The guest's namespace is visited: to be told of it takes CAP_NET_ADMIN. Files are read for its range of
+// ports alone. PATH's child unmounts it, which Landlock would forbid.
+void confine(bool unmounts, const Log& log) {
   let_go_of_streams({});
   limit_resources();
-  auto done = keep_capabilities({CAP_SYS_ADMIN});
-  if (done) restrict_files({{"/proc/sys/net", -1, LandlockRule::Right::read}}, false, log);
+  auto done = keep_capabilities({CAP_SYS_ADMIN, CAP_NET_ADMIN});
+  if (done && !unmounts) restrict_files({{"/proc/sys/net", -1, LandlockRule::Right::read}}, false, log);
   AllowedCalls calls = library_calls();
   allow_all_of(calls, helper_calls(true));
+  if (unmounts) allow_all_of(calls, unmounting_calls());
   if (done) done = install_filter(calls);
   if (!done) log.debug("the child inside is not confined: {}", done.error().message);
 }
@@ -58,7 +60,7 @@ void confine(const Log& log) {
 // The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
 // it, nor anything that the caller waits for, such as the other end of --ready-fd. False: it could not be
 // left.
-bool stay(UniqueFd tap, const Channel& channel, bool confined, const Log& log) {
+bool stay(UniqueFd tap, const Channel& channel, const std::function<void()>& confine, const Log& log) {
   close_all_but({channel.fd(), tap.get()});
   become_opaque();  // out of reach of the guest's debuggers
   if (::unshare(CLONE_NEWNET) != 0) {
@@ -70,7 +72,7 @@ bool stay(UniqueFd tap, const Channel& channel, bool confined, const Log& log) {
     return false;
   }
   GuestHelper helper(std::move(tap));
-  if (confined) confine(log);
+  confine();
   helper.serve(channel);
   return true;
 }
@@ -150,11 +152,23 @@ int live_on_path(const NetworkSettings& settings, const std::string& path, bool 
                  const Channel& channel, const Log& log) {
   close_all_but({channel.fd()});  // such as --ready-fd, whose reader waits for its end
   auto tap = create_on_path(settings, path, log);
+  const MountedNamespace mount = MountedNamespace::on(path);
+  const bool mounted = tap.has_value();
   UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
-  if (!handed_over) return 1;
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
-  static_cast<void>(stay(std::move(handed_over), channel, confined, log));
-  return 0;
+  if (handed_over) {
+    static_cast<void>(stay(
+        std::move(handed_over), channel,
+        [&] {
+          if (confined) confine(true, log);
+        },
+        log));
+    while (channel.receive()) {  // where it could not: PATH stays for as long as the program does
+    }
+  }
+  // The keeper does so as well; it may be the one that was killed.
+  if (mounted) static_cast<void>(mount.unmount());
+  return mounted ? 0 : 1;
 }
 
 }  // namespace
@@ -174,11 +188,19 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
     UniqueFd tap = hand_over(
         settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
     if (!tap) return 1;
-    if (helpers) static_cast<void>(stay(std::move(tap), channel, helpers->confined, log));
+    if (helpers)
+      static_cast<void>(stay(
+          std::move(tap), channel,
+          [&] {
+            if (helpers->confined) confine(false, log);
+          },
+          log));
     return 0;
   };
   auto inside =
-      helpers ? start_kept({}, *helpers, {end ? end->fd() : -1}, forking(life), log) : start_child(life);
+      helpers ? start_kept({}, *helpers, {end ? end->fd() : -1, found->network.get(), found->user.get()},
+                           forking(life), log)
+              : start_child(life);
   if (!inside || !inside->tap().holds_namespace) return inside;
   if (!end) {
     log.warning("{}; this program will not end by itself", end.error().message);

@@ -50,7 +50,7 @@ class Life {
   const KeeperSettings& settings_;
   const Channel& program_;
   const Log& log_;
-  UniqueFd children_;
+  std::optional<SignalSource> children_;
   std::optional<int> status_;
   std::vector<KeptFile> files_;
   std::optional<MountedNamespace> mount_;
@@ -135,12 +135,13 @@ bool Life::collect() {
 // It sees the program's end as we do, and takes what it has started with it; if it can.
 void Life::end_child() {
   if (settings_.kills_child) static_cast<void>(::kill(child_, SIGKILL));
-  pollfd ended{children_.get(), POLLIN, 0};
+  const int children = children_ ? children_->fd() : -1;
+  pollfd ended{children, POLLIN, 0};
   std::array<char, 1024> events{};
   for (int waits = 0; !collect(); ++waits) {
     if (waits > 0) static_cast<void>(::kill(child_, SIGKILL));
     static_cast<void>(::poll(&ended, 1, kGraceMs));
-    static_cast<void>(::read(children_.get(), events.data(), events.size()) < 0);
+    static_cast<void>(::read(children, events.data(), events.size()) < 0);
   }
 }
 
@@ -167,17 +168,20 @@ int Life::live() {
   sigset_t all;
   sigfillset(&all);
   static_cast<void>(::sigprocmask(SIG_BLOCK, &all, nullptr));
-  auto children = SignalSource::open_for_children();
-  children_ = children ? UniqueFd(::fcntl(children->fd(), F_DUPFD_CLOEXEC, 0)) : UniqueFd();
-  close_all_but({program_.fd(), children_.get()});
-  if (!children_) log_.warning("{}", children.error().message);
+  if (auto children = SignalSource::open_for_children()) {
+    children_ = *std::move(children);
+  } else {
+    log_.warning("{}", children.error().message);
+  }
+  const int children = children_ ? children_->fd() : -1;
+  close_all_but({program_.fd(), children});
   bool over = collect();  // before the signal was watched for
   bool program_lives = true;
   std::array<char, 1024> events{};
-  std::array<pollfd, 2> ready{{{program_.fd(), POLLIN, 0}, {children_.get(), POLLIN, 0}}};
+  std::array<pollfd, 2> ready{{{program_.fd(), POLLIN, 0}, {children, POLLIN, 0}}};
   while (!over && program_lives) {
     if (::poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) break;
-    if (ready[1].revents != 0 && ::read(children_.get(), events.data(), events.size()) >= 0 && collect()) {
+    if (ready[1].revents != 0 && ::read(children, events.data(), events.size()) >= 0 && collect()) {
       ready[1].fd = -1;
       ready[1].revents = 0;
       end_descendants();

@@ -75,7 +75,7 @@ AllowedCalls keeper_calls(const std::vector<int>& folders, bool unmounts) {
   calls.push_back({"kill", {Is::is(1, SIGKILL)}});
   allow_reading(calls);
   for (const int folder : folders) calls.push_back({"unlinkat", {Is::is(0, folder), Is::is(2, 0)}});
-  if (unmounts) calls.push_back({"umount2", {Is::is(1, MNT_DETACH)}});
+  if (unmounts) allow_all_of(calls, unmounting_calls());
   return calls;
 }
 
@@ -99,6 +99,13 @@ AllowedCalls helper_calls(bool visits) {
   if (!visits) return calls;
   calls.push_back({"ioctl", {Is::is(1, static_cast<int>(kTapNamespaceRequest))}});
   calls.push_back({"setns", {Is::is(1, CLONE_NEWNET)}});
+  return calls;
+}
+
+AllowedCalls unmounting_calls() {
+  AllowedCalls calls;
+  allow(calls, {"stat", "stat64", "newfstatat", "fstatat64", "statx"});
+  calls.push_back({"umount2", {Is::is(1, MNT_DETACH)}});
   return calls;
 }
 

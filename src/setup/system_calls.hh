@@ -19,6 +19,9 @@ namespace sf::setup {
 // guest_helper.hh, in the guest's namespace or with visits to it.
 [[nodiscard]] AllowedCalls helper_calls(bool visits);
 
+// namespaces.hh: MountedNamespace::unmount().
+[[nodiscard]] AllowedCalls unmounting_calls();
+
 // guest_init.hh, beside the former: signals, children, resolv.conf.
 [[nodiscard]] AllowedCalls init_calls();
 
