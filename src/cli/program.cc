@@ -193,13 +193,12 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   return give_files(std::move(servers));
 }
 
-// The files are removed by the keeper, also where this process is killed.
+// The files are removed by others, also where this process is killed.
 Program::Servers Program::give_files(Servers servers) {
-  const setup::Keeper* keeper = inside_.keeper();
-  if (keeper == nullptr) return servers;
+  if (inside_.keeper() == nullptr) return servers;
   for (const auto& server : servers) {
     control::Server::File file = server->give_file();
-    keeper->keep({std::move(file.folder), std::move(file.name), file.device, file.inode});
+    inside_.keep({std::move(file.folder), std::move(file.name), file.device, file.inode});
   }
   return servers;
 }

@@ -26,10 +26,14 @@
 namespace sf::setup {
 namespace {
 
-// Hands a TAP to the program, and says when the network works. Returns a descriptor of the TAP; none where
-// there is no TAP, or the program is gone.
-UniqueFd hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel,
-                   const Log& log) {
+struct HandedOver {
+  UniqueFd tap;  // none where there is no TAP, or the program is gone
+  std::vector<KeptFile> files;
+};
+
+// Hands a TAP to the program, and says when the network works.
+HandedOver hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const Channel& channel,
+                     const Log& log) {
   if (!tap) {
     static_cast<void>(channel.send(MessageKind::failed, tap.error().message));
     return {};
@@ -37,21 +41,25 @@ UniqueFd hand_over(const NetworkSettings& settings, Result<TapDevice> tap, const
   std::vector<int> queues;
   for (const UniqueFd& queue : tap->queues) queues.push_back(queue.get());
   if (!channel.send(MessageKind::tap, describe(*tap), queues)) return {};
-  if (!channel.receive()) return {};
+  auto files = wait_for_release(channel);
+  if (!files) return {};
   wait_for_ipv6(settings, log);
   if (!channel.send(MessageKind::ready)) return {};
-  return std::move(tap->queues.front());
+  return {std::move(tap->queues.front()), *std::move(files)};
 }
 
 // The guest's namespace is visited: to be told of it takes CAP_NET_ADMIN. Files are read for its range of
 // ports alone. PATH's child unmounts it, which Landlock would forbid.
-void confine(bool unmounts, const Log& log) {
+void confine(const std::vector<int>& folders, bool unmounts, const Log& log) {
   let_go_of_streams({});
   limit_resources();
   auto done = keep_capabilities({CAP_SYS_ADMIN, CAP_NET_ADMIN});
-  if (done && !unmounts) restrict_files({{"/proc/sys/net", -1, LandlockRule::Right::read}}, false, log);
+  std::vector<LandlockRule> rules{{"/proc/sys/net", -1, LandlockRule::Right::read}};
+  for (const int folder : folders) rules.push_back({"", folder, LandlockRule::Right::remove_files});
+  if (done && !unmounts) restrict_files(rules, false, log);
   AllowedCalls calls = library_calls();
   allow_all_of(calls, helper_calls(true));
+  allow_all_of(calls, removing_calls(folders));
   if (unmounts) allow_all_of(calls, unmounting_calls());
   if (done) done = install_filter(calls);
   if (!done) log.debug("the child inside is not confined: {}", done.error().message);
@@ -60,21 +68,30 @@ void confine(bool unmounts, const Log& log) {
 // The rest of a child's life: what is asked of it, until the program is gone. The namespace is not held by
 // it, nor anything that the caller waits for, such as the other end of --ready-fd. False: it could not be
 // left.
-bool stay(UniqueFd tap, const Channel& channel, const std::function<void()>& confine, const Log& log) {
-  close_all_but({channel.fd(), tap.get()});
+bool stay(HandedOver own, const Channel& channel, const HelperSettings& helpers, bool unmounts,
+          const Log& log) {
+  const std::vector<int> folders = folders_of(own.files);
+  std::vector<int> kept = folders;
+  kept.insert(kept.end(), {channel.fd(), own.tap.get()});
+  close_all_but(kept);
   become_opaque();  // out of reach of the guest's debuggers
-  if (::unshare(CLONE_NEWNET) != 0) {
+  const bool left = ::unshare(CLONE_NEWNET) == 0;
+  if (left) {
+    GuestHelper helper(std::move(own.tap));
+    if (helpers.confined) confine(folders, unmounts, log);
+    helper.serve(channel);
+  } else {
     log.warning(
         "cannot leave the namespace: {}; ports to its own loopback will not work (raise the limit with "
         "sysctl "
         "user.max_net_namespaces)",
         reason(errno));
-    return false;
+    if (!unmounts) return false;
+    while (channel.receive()) {  // PATH stays for as long as the program does
+    }
   }
-  GuestHelper helper(std::move(tap));
-  confine();
-  helper.serve(channel);
-  return true;
+  remove_files(own.files);  // the keeper does so as well; it may be the one that was killed
+  return left;
 }
 
 Result<TapDevice> open_and_configure(const NetworkSettings& settings, const Log& log) {
@@ -148,26 +165,16 @@ Result<TapDevice> create_on_path(const NetworkSettings& settings, const std::str
   return tap;
 }
 
-int live_on_path(const NetworkSettings& settings, const std::string& path, bool confined,
+int live_on_path(const NetworkSettings& settings, const std::string& path, const HelperSettings& helpers,
                  const Channel& channel, const Log& log) {
   close_all_but({channel.fd()});  // such as --ready-fd, whose reader waits for its end
   auto tap = create_on_path(settings, path, log);
   const MountedNamespace mount = MountedNamespace::on(path);
   const bool mounted = tap.has_value();
-  UniqueFd handed_over = hand_over(settings, std::move(tap), channel, log);
+  HandedOver own = hand_over(settings, std::move(tap), channel, log);
   // The namespace is PATH's from here on. Staying in it would keep it alive after it was unmounted by others.
-  if (handed_over) {
-    static_cast<void>(stay(
-        std::move(handed_over), channel,
-        [&] {
-          if (confined) confine(true, log);
-        },
-        log));
-    while (channel.receive()) {  // where it could not: PATH stays for as long as the program does
-    }
-  }
-  // The keeper does so as well; it may be the one that was killed.
-  if (mounted) static_cast<void>(mount.unmount());
+  if (own.tap) static_cast<void>(stay(std::move(own), channel, helpers, true, log));
+  if (mounted) static_cast<void>(mount.unmount());  // as for the files
   return mounted ? 0 : 1;
 }
 
@@ -185,16 +192,10 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
     become_opaque();
     auto joined = join(*found);
     *found = {};
-    UniqueFd tap = hand_over(
+    HandedOver own = hand_over(
         settings, joined ? open_and_configure(settings, log) : tl::unexpected(joined.error()), channel, log);
-    if (!tap) return 1;
-    if (helpers)
-      static_cast<void>(stay(
-          std::move(tap), channel,
-          [&] {
-            if (helpers->confined) confine(false, log);
-          },
-          log));
+    if (!own.tap) return 1;
+    if (helpers) static_cast<void>(stay(std::move(own), channel, *helpers, false, log));
     return 0;
   };
   auto inside =
@@ -223,7 +224,7 @@ Result<Inside> start_path(const NetworkSettings& settings, const std::string& pa
   KeeperSettings keeper;
   keeper.mount = *resolved;
   return start_kept(keeper, helpers, {}, forking([&](const Channel& channel) {
-                      return live_on_path(settings, *resolved, helpers.confined, channel, log);
+                      return live_on_path(settings, *resolved, helpers, channel, log);
                     }),
                     log);
 }

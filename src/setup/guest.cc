@@ -5,7 +5,6 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -78,13 +77,7 @@ Result<void> make_namespaces(const GuestSettings& settings) {
 
 Result<TapDevice> set_up_inside(const GuestSettings& settings, const Log& log) {
   if (auto root = become_root(); !root) return tl::unexpected(root.error());
-  if (settings.pid_namespace) {
-    // The end of an init ends its whole namespace; its parent is the keeper. After the ids were set, because
-    // that clears it.
-    static_cast<void>(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-  } else {
-    adopt_orphans();
-  }
+  if (!settings.pid_namespace) adopt_orphans();  // an init does so anyway
   if (auto made = make_namespaces(settings); !made) return tl::unexpected(made.error());
   TapSettings wanted = settings.network.tap;
   wanted.holds_namespace = true;
@@ -117,10 +110,14 @@ int live_inside(const GuestSettings& settings, const SignalState& signals, const
   if (!channel.send(MessageKind::tap, describe(*tap), queues)) return 1;
   tap->queues.clear();  // a TAP ends with its last descriptor
 
-  if (!channel.receive()) return 1;  // released, or the program is gone
+  const auto files = wait_for_release(channel);
+  if (!files) return 1;
   wait_for_ipv6(settings.network, log);
   static_cast<void>(channel.send(MessageKind::ready));
-  return run_as_init(settings.command, signals, channel, resolv_conf, settings.helpers.confined, log);
+  const int status = run_as_init(
+      {settings.command, resolv_conf, settings.helpers.confined, folders_of(*files)}, signals, channel, log);
+  remove_files(*files);  // the keeper does so as well; it may be the one that was killed
+  return status;
 }
 
 }  // namespace

@@ -65,6 +65,17 @@ std::optional<SocketRequest> SocketRequest::parse(const std::string& text) {
   return request;
 }
 
+std::optional<std::vector<KeptFile>> wait_for_release(const Channel& channel) {
+  std::vector<KeptFile> files;
+  for (;;) {
+    auto message = channel.receive();
+    if (!message) return std::nullopt;
+    if (message->kind == MessageKind::release) return files;
+    if (message->kind != MessageKind::keep) continue;
+    if (auto file = KeptFile::from(std::move(*message))) files.push_back(std::move(*file));
+  }
+}
+
 GuestHelper::GuestHelper(UniqueFd tap)
     : elsewhere_(true), tap_(std::move(tap)), own_(open_fd("/proc/thread-self/ns/net", O_RDONLY)) {}
 

@@ -1,6 +1,5 @@
 #include "setup/keeper.hh"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/capability.h>
 #include <sys/stat.h>
@@ -11,11 +10,11 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "setup/landlock.hh"
+#include "setup/namespaces.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
 #include "setup/sandbox.hh"
@@ -38,7 +37,6 @@ class Life {
  private:
   // False where the program is gone.
   bool obey();
-  void add(Message message);
   void confine();
   void tell_names();
   // Collects what has ended. True where the child is among it.
@@ -63,24 +61,10 @@ bool same(const struct ::stat& a, const struct ::stat& b) {
          a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-void Life::add(Message message) {
-  KeptFile file;
-  std::istringstream words(message.text);
-  words >> file.device >> file.inode;
-  words.get();
-  std::getline(words, file.name, '\0');
-  if (message.fds.empty() || file.name.empty()) return;
-  file.folder = std::move(message.fds.front());
-  files_.push_back(std::move(file));
-}
-
 void Life::confine() {
   std::vector<LandlockRule> rules{{"/", -1, LandlockRule::Right::read}};
-  std::vector<int> folders;
-  for (const KeptFile& file : files_) {
-    folders.push_back(file.folder.get());
-    rules.push_back({"", file.folder.get(), LandlockRule::Right::remove_files});
-  }
+  const std::vector<int> folders = folders_of(files_);
+  for (const int folder : folders) rules.push_back({"", folder, LandlockRule::Right::remove_files});
   const bool unmounts = !settings_.mount.empty();
   std::vector<int> kept{CAP_KILL, CAP_DAC_OVERRIDE};
   if (unmounts) kept.push_back(CAP_SYS_ADMIN);
@@ -90,7 +74,9 @@ void Life::confine() {
   become_opaque();
   if (done && !unmounts) restrict_files(rules, true, log_);
   AllowedCalls calls = library_calls();
-  allow_all_of(calls, keeper_calls(folders, unmounts));
+  allow_all_of(calls, keeper_calls());
+  allow_all_of(calls, removing_calls(folders));
+  if (unmounts) allow_all_of(calls, unmounting_calls());
   if (done) done = install_filter(calls);
   if (!done) log_.debug("the keeper is not confined: {}", done.error().message);
 }
@@ -114,7 +100,10 @@ bool Life::obey() {
   if (!message) return false;
   if (message->kind == MessageKind::names) tell_names();
   if (sealed_) return true;
-  if (message->kind == MessageKind::keep) add(std::move(*message));
+  if (message->kind == MessageKind::keep) {
+    if (auto file = KeptFile::from(std::move(*message))) files_.push_back(std::move(*file));
+    return true;
+  }
   if (message->kind == MessageKind::seal) {
     sealed_ = true;
     if (!settings_.mount.empty()) mount_ = MountedNamespace::on(settings_.mount);
@@ -146,13 +135,7 @@ void Life::end_child() {
 }
 
 void Life::clean_up() const {
-  for (const KeptFile& file : files_) {
-    struct ::stat now {};
-    if (::fstatat(file.folder.get(), file.name.c_str(), &now, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    if (now.st_dev == file.device && now.st_ino == file.inode) {
-      static_cast<void>(::unlinkat(file.folder.get(), file.name.c_str(), 0));
-    }
-  }
+  remove_files(files_);
   if (settings_.mount.empty()) return;
   // Before the program has said that all is there: none was mounted when it began.
   const int error = mount_ ? mount_->unmount() : unmount_namespace(settings_.mount);
@@ -197,11 +180,6 @@ int Life::live() {
 }
 
 }  // namespace
-
-void Keeper::keep(KeptFile file) const {
-  const std::string text = fmt::format("{} {} {}", file.device, file.inode, file.name);
-  static_cast<void>(channel_.send(MessageKind::keep, text, {file.folder.get()}));
-}
 
 void Keeper::seal(bool confined) const {
   static_cast<void>(channel_.send(MessageKind::seal, confined ? "confined" : ""));

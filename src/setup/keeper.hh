@@ -14,7 +14,8 @@
 //     the child     the keeper: SIGCHLD                 ends what has come to it (it is a subreaper), tells
 //     the
 //                                                       program the exit status, removes and unmounts
-//     the keeper    the program: the channel's end      ends, which ends the child
+//     the keeper    the program: the channel's end      ends, which ends the child, which removes and
+//     unmounts
 //
 // It also reads resolv.conf for the program, whose own root folder is empty: a byte asks, and the answer is
 // the file's text where it has changed since.
@@ -28,17 +29,9 @@
 #include "base/log.hh"
 #include "base/result.hh"
 #include "setup/channel.hh"
-#include "setup/namespaces.hh"
+#include "setup/kept_file.hh"
 
 namespace sf::setup {
-
-// A file that goes with the program: `folder` is a descriptor of where it is.
-struct KeptFile {
-  UniqueFd folder;
-  std::string name;
-  dev_t device = 0;
-  ino_t inode = 0;
-};
 
 struct KeeperSettings {
   // Its end is that of the program, whatever the exit status. Else an exit status of 0 is not.
@@ -56,7 +49,7 @@ class Keeper {
   explicit Keeper(Channel channel) : channel_(std::move(channel)) {}
 
   // Until the first packet.
-  void keep(KeptFile file) const;
+  void keep(const KeptFile& file) const { file.send(channel_); }
   // Nothing more to keep. `confined`: it gives up the rights that it does not need.
   void seal(bool confined) const;
 

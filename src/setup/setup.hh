@@ -89,6 +89,11 @@ class Inside {
   [[nodiscard]] TargetEnd* target_end() { return target_end_ ? &*target_end_ : nullptr; }
 
   // All of the following are for an Inside with a child.
+  // A file to be removed at the end, by whichever of keeper and child is there to do it. Before release().
+  void keep(const KeptFile& file) const {
+    if (keeper_) keeper_->keep(file);
+    if (keeper_) file.send(channel_);
+  }
   // The engine runs: the child goes on.
   void release() { static_cast<void>(channel_.send(MessageKind::release)); }
   // Readable where on_event() has something to say. To be taken out of the event loop after "ended".

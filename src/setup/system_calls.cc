@@ -50,8 +50,8 @@ AllowedCalls library_calls() {
     calls.push_back({name, {Is::has_none_of(2, PROT_EXEC)}});
   calls.push_back({"tgkill", {Is::is(0, ::getpid())}});  // abort()
   // Threads are there before the filter (cli/confinement.cc), and so clone and clone3 are on no list. What
-  // one needs to live and to end: its own heap asks how many processors there are.
-  allow(calls, {"sched_getaffinity"});
+  // one needs for its first steps, which may come after it, and for a heap of its own:
+  allow(calls, {"rseq", "set_robust_list", "sched_getaffinity"});
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL}) {
     for (const char* name : {"fcntl", "fcntl64"}) calls.push_back({name, {Is::is(1, command)}});
   }
@@ -68,14 +68,21 @@ AllowedCalls program_calls() {
   return calls;
 }
 
-AllowedCalls keeper_calls(const std::vector<int>& folders, bool unmounts) {
+AllowedCalls keeper_calls() {
   AllowedCalls calls;
   allow(calls, {"read", "write", "sendmsg", "recvmsg", "poll", "ppoll", "ppoll_time64", "wait4", "waitpid",
                 "stat", "stat64", "newfstatat", "fstatat64", "statx", "fstat", "fstat64"});
   calls.push_back({"kill", {Is::is(1, SIGKILL)}});
   allow_reading(calls);
-  for (const int folder : folders) calls.push_back({"unlinkat", {Is::is(0, folder), Is::is(2, 0)}});
-  if (unmounts) allow_all_of(calls, unmounting_calls());
+  return calls;
+}
+
+AllowedCalls removing_calls(const std::vector<int>& folders) {
+  AllowedCalls calls;
+  for (const int folder : folders) {
+    for (const char* name : {"newfstatat", "fstatat64"}) calls.push_back({name, {Is::is(0, folder)}});
+    calls.push_back({"unlinkat", {Is::is(0, folder), Is::is(2, 0)}});
+  }
   return calls;
 }
 

@@ -13,8 +13,11 @@ namespace sf::setup {
 // The program's: signals, the log, --ready-fd, the channels to its child and its keeper.
 [[nodiscard]] AllowedCalls program_calls();
 
-// keeper.hh. `folders` are the descriptors of those from which it removes files.
-[[nodiscard]] AllowedCalls keeper_calls(const std::vector<int>& folders, bool unmounts);
+// keeper.hh, beside the next two.
+[[nodiscard]] AllowedCalls keeper_calls();
+
+// kept_file.hh, from folders with these descriptors.
+[[nodiscard]] AllowedCalls removing_calls(const std::vector<int>& folders);
 
 // guest_helper.hh, in the guest's namespace or with visits to it.
 [[nodiscard]] AllowedCalls helper_calls(bool visits);

@@ -60,21 +60,21 @@ struct Who {
   std::function<AllowedCalls()> list;  // made in the process that is to be confined
 };
 
-AllowedCalls with_libraries(const AllowedCalls& calls) {
-  AllowedCalls all = library_calls();
-  allow_all_of(all, calls);
-  return all;
-}
-
 const Who kNative{"native", [] { return cli::program_calls(true); }};
 const Who kSlirp4netns{"slirp4netns", [] { return cli::program_calls(false); }};
-const Who kKeeper{"keeper", [] { return with_libraries(keeper_calls({77}, false)); }};
-const Who kPathKeeper{"keeper of PATH", [] { return with_libraries(keeper_calls({77}, true)); }};
-const Who kHelper{"attach's child", [] { return with_libraries(helper_calls(true)); }};
+AllowedCalls operator+(AllowedCalls left, const AllowedCalls& right) {
+  allow_all_of(left, right);
+  return left;
+}
+
+constexpr int kFolder = 77;
+const Who kKeeper{"keeper", [] { return library_calls() + keeper_calls() + removing_calls({kFolder}); }};
+const Who kPathKeeper{"keeper of PATH", [] { return kKeeper.list() + unmounting_calls(); }};
+const Who kHelper{"attach's child",
+                  [] { return library_calls() + helper_calls(true) + removing_calls({kFolder}); }};
+const Who kPathHelper{"PATH's child", [] { return kHelper.list() + unmounting_calls(); }};
 const Who kInit{"run's child", [] {
-                  AllowedCalls calls = helper_calls(false);
-                  allow_all_of(calls, init_calls());
-                  return with_libraries(calls);
+                  return library_calls() + helper_calls(false) + init_calls() + removing_calls({kFolder});
                 }};
 
 const std::vector<Who>& programs() {
@@ -82,7 +82,7 @@ const std::vector<Who>& programs() {
   return all;
 }
 const std::vector<Who>& everybody() {
-  static const std::vector<Who> all{kNative, kSlirp4netns, kKeeper, kPathKeeper, kHelper, kInit};
+  static const std::vector<Who> all{kNative, kSlirp4netns, kKeeper, kPathKeeper, kHelper, kPathHelper, kInit};
   return all;
 }
 
@@ -327,17 +327,18 @@ TEST(Seccomp, helpers_may_end_what_others_have_left) {
   ::waitpid(child, nullptr, 0);
 }
 
-TEST(Seccomp, the_keeper_removes_files_from_its_folders_alone) {
+TEST(Seccomp, files_are_removed_from_known_folders_alone) {
   char folder[] = "/tmp/sf-keeper-XXXXXX";
   ASSERT_NE(::mkdtemp(folder), nullptr);
-  ASSERT_EQ(::dup2(::open(folder, O_PATH | O_DIRECTORY), 77), 77);
-  ::close(::openat(77, "one", O_WRONLY | O_CREAT, 0600));
-  ::close(::openat(77, "two", O_WRONLY | O_CREAT, 0600));
-  expect_allowed({"unlinkat", [] { return ::unlinkat(77, "one", 0) == 0; }}, {kKeeper});
-  expect_refused({"from another", [] { return ::unlinkat(78, "two", 0) == 0; }}, {kKeeper, kPathKeeper});
-  EXPECT_EQ(::unlinkat(77, "two", 0), 0);
+  ASSERT_EQ(::dup2(::open(folder, O_PATH | O_DIRECTORY), kFolder), kFolder);
+  ::close(::openat(kFolder, "one", O_WRONLY | O_CREAT, 0600));
+  ::close(::openat(kFolder, "two", O_WRONLY | O_CREAT, 0600));
+  expect_allowed({"unlinkat", [] { return ::unlinkat(kFolder, "one", 0) == 0; }}, {kKeeper});
+  expect_refused({"from another", [] { return ::unlinkat(78, "two", 0) == 0; }},
+                 {kKeeper, kPathKeeper, kHelper, kPathHelper, kInit});
+  EXPECT_EQ(::unlinkat(kFolder, "two", 0), 0);
   EXPECT_EQ(::rmdir(folder), 0);
-  ::close(77);
+  ::close(kFolder);
 }
 
 // Threads are there before the filter, which holds for them too, and they go on.
