@@ -51,6 +51,7 @@ struct Config {
 
   // The way out.
   bool host_loopback = false;
+  bool metadata = false;  // the metadata services of clouds
   bool dns = true;
   std::optional<Address> outbound_address4;
   std::optional<Address> outbound_address6;

@@ -57,6 +57,8 @@ void add_network_options(CLI::App& app, Config& config) {
   add_value(app, "--tap-name", "NAME", "Name of the TAP (tap0)", config.tap_name, parse_interface);
   app.add_flag("--host-loopback", config.host_loopback,
                "The gateway address leads to the host's 127.0.0.1 and ::1");
+  app.add_flag("--metadata", config.metadata,
+               "Clouds' metadata services (169.254.169.254, fd00:ec2::254) can be reached");
   add_value(app, "--outbound-addr", "IPV4", "Source address of what leaves the host over IPv4",
             config.outbound_address4, [](auto o, auto t) { return parse_address(o, t, Family::v4); });
   add_value(app, "--outbound-addr6", "IPV6", "Source address of what leaves the host over IPv6",
