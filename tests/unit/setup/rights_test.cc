@@ -171,7 +171,7 @@ TEST(Rights, descriptors_are_closed_but_for_those_kept) {
 TEST(Rights, a_terminal_is_only_written_to) {
   const UniqueFd master(::posix_openpt(O_RDWR | O_NOCTTY));
   if (!master || ::unlockpt(master.get()) != 0) GTEST_SKIP() << "no terminals here";
-  const UniqueFd terminal = open_fd(::ptsname(master.get()), O_RDWR | O_NOCTTY);
+  const UniqueFd terminal = open_fd(::ptsname(master.get()), O_RDWR | O_NOCTTY | O_NONBLOCK);
   ASSERT_TRUE(terminal);
   in_a_child([&] {
     ::dup2(terminal.get(), 2);
