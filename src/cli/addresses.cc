@@ -41,6 +41,7 @@ link::Network make_network(const Config& config) {
   network.gateway6 = config.cidr6.base.plus(kGateway);
   network.dns6 = config.cidr6.base.plus(kDns);
   network.host_loopback = config.host_loopback;
+  network.metadata = config.metadata;
   network.dns = config.dns;
   network.silent_without_dns = config.slirp4netns;
   return network;

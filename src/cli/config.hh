@@ -53,6 +53,7 @@ struct Config {
 
   // The way out.
   bool host_loopback = false;
+  bool metadata = false;  // the metadata services of clouds
   bool dns = true;
   std::optional<Address> outbound_address4;
   std::optional<Address> outbound_address6;
@@ -66,7 +67,9 @@ struct Config {
   std::string api_socket;     // empty: only the one in the list of instances
   bool publish_auto = false;  // what the guest listens on, on the host's loopback
 
-  // What the program may still do once it runs (setup/sandbox.hh, setup/seccomp.hh).
+  // What the program may still do once it runs (cli/confinement.hh). The native commands' is `confined`, the
+  // others are slirp4netns's.
+  bool confined = true;
   bool sandbox = false;
   bool seccomp = false;
 

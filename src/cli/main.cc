@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "cli/addresses.hh"
@@ -55,6 +56,7 @@ std::string attach_target(const cli::Config& config) {
 Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
                                    const Log& log) {
   const setup::NetworkSettings network = network_settings(config);
+  const setup::HelperSettings helpers{config.confined, {config.ready_fd, config.exit_fd}};
   if (config.target_kind == cli::TargetKind::tap_descriptor)
     return setup::start_adopted(config.tap_fd, config.offload);
   if (config.target_kind == cli::TargetKind::bess) {
@@ -65,12 +67,13 @@ Result<setup::Inside> start_inside(const cli::Config& config, const setup::Signa
     return setup::Inside(std::move(socket));
   }
   if (config.command == cli::Command::attach) {
-    return setup::start_attached(network, attach_target(config), config.userns_path, !config.slirp4netns,
-                                 log);
+    return setup::start_attached(network, attach_target(config), config.userns_path,
+                                 config.slirp4netns ? std::nullopt : std::optional(helpers), log);
   }
-  if (config.command == cli::Command::path) return setup::start_path(network, config.target, log);
+  if (config.command == cli::Command::path) return setup::start_path(network, config.target, helpers, log);
   setup::GuestSettings guest;
   guest.network = network;
+  guest.helpers = helpers;
   guest.command = config.guest_command;
   guest.pid_namespace = config.namespaces.pid;
   guest.ipc_namespace = config.namespaces.ipc;

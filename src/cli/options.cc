@@ -65,6 +65,8 @@ void add_network_options(CLI::App& app, Config& config) {
             [](auto option, auto text) { return parse_number(option, text, 1, kMaxThreads); });
   app.add_flag("--host-loopback", config.host_loopback,
                "The gateway address leads to the host's 127.0.0.1 and ::1");
+  app.add_flag("--metadata", config.metadata,
+               "Clouds' metadata services (169.254.169.254, fd00:ec2::254) can be reached");
   add_value(app, "--outbound-addr", "IPV4", "Source address of what leaves the host over IPv4",
             config.outbound_address4, [](auto o, auto t) { return parse_address(o, t, Family::v4); });
   add_value(app, "--outbound-addr6", "IPV6", "Source address of what leaves the host over IPv6",
@@ -160,6 +162,18 @@ void add_run_options(CLI::App& app, Config& config) {
       "All four of them");
 }
 
+void add_confinement_options(CLI::App& app, Config& config) {
+  app.add_flag_callback(
+      "--no-sandbox",
+      [&config] {
+        if (config.confined)
+          config.warnings.emplace_back(
+              "--no-sandbox: this program keeps all rights of its user while it runs");
+        config.confined = false;
+      },
+      "Keep all rights of the user, to debug this program");
+}
+
 void add_configure_options(CLI::App& app, Config& config) {
   app.add_flag("--configure", config.configure, "Set addresses and routes inside");
   add_value(app, "--ready-fd", "FD", "Write '1' to it once the network works", config.ready_fd,
@@ -233,6 +247,7 @@ Split split_words(const std::vector<std::string>& words, Config& config) {
   add_network_options(all, unused);
   add_way_in_options(all, unused);
   add_message_options(all, unused);
+  add_confinement_options(all, unused);
   add_run_options(all, unused);
   add_configure_options(all, unused);
   add_attach_options(all, unused);
@@ -277,6 +292,8 @@ void add_all(CLI::App& app, Config& config) {
   add_way_in_options(app, config);
   app.option_defaults()->group("Messages");
   add_message_options(app, config);
+  app.option_defaults()->group("Confinement");
+  add_confinement_options(app, config);
 }
 
 }  // namespace

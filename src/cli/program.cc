@@ -12,14 +12,13 @@
 
 #include "base/piece_pool.hh"
 #include "cli/addresses.hh"
+#include "cli/confinement.hh"
 #include "cli/instance.hh"
 #include "control/directory.hh"
 #include "control/publish_syntax.hh"
 #include "control/server.hh"
 #include "link/bess.hh"
 #include "link/tap.hh"
-#include "setup/sandbox.hh"
-#include "setup/seccomp.hh"
 
 namespace sf::cli {
 namespace {
@@ -148,7 +147,7 @@ Result<int> Program::run() {
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
   auto workers = Workers::create(*std::move(devices),
                                  {.shard = {make_network(config_), {}, {}, guest, {}},
-                                  .host = host_options(config_, &log_),
+                                  .host = make_host_options(),
                                   .pcap_file = config_.pcap_file,
                                   .interface_name = inside_.tap().name},
                                  log_);
@@ -170,18 +169,13 @@ Result<int> Program::run() {
   AutoPorts auto_ports(instance, log_);
   if (const auto watched = watch(loop, loopback, auto_ports); !watched)
     return tl::unexpected(watched.error());
-  if (const auto confined = confine(**workers); !confined) return tl::unexpected(confined.error());
-  if (inside_.has_child()) {
-    inside_.release();
-  } else {
-    tell_ready();
-  }
+  if (const auto begun = begin(**workers); !begun) return tl::unexpected(begun.error());
   const auto ended = (*workers)->run();
   log_drops((*workers)->stats(), log_);
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
     // CMD's namespaces go with CMD: its status follows.
-    for (;;) {
+    while (inside_.has_child()) {
       const setup::InsideEvent event = inside_.on_event();
       if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
     }
@@ -213,7 +207,7 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
   const auto directory =
       control::instance_directory(runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
-  if (!directory) return servers;
+  if (!directory) return give_files(std::move(servers));
   // Nobody has asked for it: without it, 'slirp-forwarder ls' does not see this process, and that is all.
   auto listed = [&]() -> Result<void> {
     if (auto made = control::make_instance_directory(*directory); !made) return made;
@@ -223,6 +217,16 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
     return add(*std::move(server));
   }();
   if (!listed) log_.debug("'slirp-forwarder ls' will not list this one: {}", listed.error().message);
+  return give_files(std::move(servers));
+}
+
+// The files are removed by others, also where this process is killed.
+Program::Servers Program::give_files(Servers servers) {
+  if (inside_.keeper() == nullptr) return servers;
+  for (const auto& server : servers) {
+    control::Server::File file = server->give_file();
+    inside_.keep({std::move(file.folder), std::move(file.name), file.device, file.inode});
+  }
   return servers;
 }
 
@@ -231,6 +235,18 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
   if (inside_.has_child()) {
     auto watched = loop.watch(
         inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
+    if (!watched) return watched;
+  }
+  if (setup::Keeper* keeper = inside_.keeper()) {
+    auto watched =
+        loop.watch(keeper->fd(), [this, &loop, &loopback, fd = keeper->fd(), child = inside_.event_fd()] {
+          const bool had_child = inside_.has_child();
+          const setup::InsideEvent event = inside_.on_keeper();
+          if (event.kind != setup::InsideEvent::Kind::ended) return;
+          loop.unwatch(fd);
+          if (had_child) loop.unwatch(child);
+          on_end(loop, loopback, event.status);
+        });
     if (!watched) return watched;
   }
   if (setup::TargetEnd* end = inside_.target_end()) {
@@ -243,15 +259,39 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
 }
 
-// All that the program has to open is open. A new user namespace takes a process of one thread, and the
-// filter does not allow to make one.
-Result<void> Program::confine(Workers& workers) {
-  if (config_.sandbox) {
-    if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
+// Each shard's host has a copy: what it has seen of resolv.conf is its own.
+host::HostOptions Program::make_host_options() {
+  host::HostOptions options = host_options(config_, &log_);
+  if (setup::Keeper* keeper = inside_.keeper()) {
+    options.read_resolv_conf = [keeper, seen = std::uint64_t{0}]() mutable {
+      return keeper->changed_resolv_conf(seen);
+    };
   }
+  return options;
+}
+
+// All that the program has to open is open. From here on the child goes on, which takes it a few
+// milliseconds: the native commands use them to confine themselves. Nothing that it sends is read before that
+// is done, and --ready-fd is told after it.
+Result<void> Program::begin(Workers& workers) {
+  if (const setup::Keeper* keeper = inside_.keeper()) keeper->seal(config_.confined);
+  if (!config_.slirp4netns) inside_.release();
+  if (auto confined = confine(workers); !confined) return confined;
+  if (!config_.slirp4netns) return {};
+  if (inside_.has_child()) {
+    inside_.release();
+  } else {
+    tell_ready();
+  }
+  return {};
+}
+
+// A new user namespace takes a process of one thread, each thread has what the first one has left, and the
+// filter, which holds for all that are there, does not allow to make more.
+Result<void> Program::confine(Workers& workers) {
+  if (auto given_up = give_up_rights(config_, log_); !given_up) return given_up;
   if (auto started = workers.start(); !started) return started;
-  if (!config_.seccomp) return {};
-  return setup::install_filter({.may_kill = config_.command == Command::run});
+  return filter_system_calls(config_, log_);
 }
 
 void Program::on_signals(host::EventLoop& loop) {
@@ -299,10 +339,14 @@ void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, Au
       break;
     case setup::InsideEvent::Kind::ended:
       loop.unwatch(fd);
-      loopback.on_no_more_sockets();
-      if (config_.command == Command::run || event.status != 0) loop.stop(event.status);
+      on_end(loop, loopback, event.status);
       break;
   }
+}
+
+void Program::on_end(host::EventLoop& loop, host::LoopbackPorts& loopback, int status) {
+  loopback.on_no_more_sockets();
+  if (config_.command == Command::run || status != 0) loop.stop(status);
 }
 
 }  // namespace sf::cli

@@ -13,6 +13,7 @@
 #include "control/instance.hh"
 #include "control/server.hh"
 #include "host/event_loop.hh"
+#include "host/linux_host.hh"
 #include "host/loopback_ports.hh"
 #include "setup/setup.hh"
 
@@ -36,13 +37,17 @@ class Program {
 
   [[nodiscard]] Result<void> publish(control::Instance& instance);
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
+  [[nodiscard]] Servers give_files(Servers servers);
   // The guest's side, a queue for each shard.
   [[nodiscard]] Result<std::vector<Workers::Device>> open_devices();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports);
+  [[nodiscard]] host::HostOptions make_host_options();
+  [[nodiscard]] Result<void> begin(Workers& workers);
   [[nodiscard]] Result<void> confine(Workers& workers);
   void on_signals(host::EventLoop& loop);
   void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
+  void on_end(host::EventLoop& loop, host::LoopbackPorts& loopback, int status);
   void tell_ready();
 
   const Config& config_;

@@ -2,12 +2,11 @@
 //
 //     one shard     it has the main loop, and the program stays a single thread
 //     N shards      each has a thread with a loop, a queue of the TAP, sockets and a mailbox of its own. The
-//     main thread has
-//                   a loop without a link: signals, the child inside, the control socket, loopback ports. It
-//                   waits for shards where a request needs them, and they for nobody.
+//                   main thread has a loop without a link: signals, the child inside, the control socket,
+//                   loopback ports. It waits for shards where a request needs them, and they for nobody.
 //
-//     create() ── start() ── run() ──(main loop stopped, or a shard's link gone or loop failed)── all
-//     stopped, joined
+//     create() -- start() -- run() -- (main loop stopped, a shard's link gone or its loop failed) -- all
+//     are stopped and joined
 #pragma once
 
 #include <atomic>

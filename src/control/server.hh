@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "base/result.hh"
 #include "base/time.hh"
@@ -48,6 +49,18 @@ class Server {
   // Readable whenever on_ready() has something to do (level-triggered).
   [[nodiscard]] int fd() const { return epoll_.get(); }
   void on_ready();
+
+  // The file, where its folder is and which one it is, for somebody else to remove: the destructor no longer
+  // does.
+  struct File {
+    UniqueFd folder;
+    std::string name;
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+  };
+  [[nodiscard]] File give_file() {
+    return {std::move(directory_), std::exchange(file_, {}), device_, inode_};
+  }
 
  private:
   struct Client;

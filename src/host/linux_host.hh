@@ -32,9 +32,10 @@ struct HostOptions {
   std::vector<Endpoint> dns_override{};  // instead of resolv.conf's servers
   bool dns = true;                       // false: resolvers() is always empty
   std::string resolv_conf_path = "/etc/resolv.conf";
-  bool offload = true;             // false: neither UDP_SEGMENT nor UDP_GRO
-  DatagramCalls* calls = nullptr;  // absent: the kernel's
-  const Log* log = nullptr;        // is told once of each thing that the kernel turns out to lack
+  ResolvConf::Reader read_resolv_conf{};  // instead of looking at that path
+  bool offload = true;                    // false: neither UDP_SEGMENT nor UDP_GRO
+  DatagramCalls* calls = nullptr;         // absent: the kernel's
+  const Log* log = nullptr;               // is told once of each thing that the kernel turns out to lack
 };
 
 // The address of `interface` that is good for a source: the first one that is not link-local. The Error is

@@ -32,8 +32,9 @@ bool same_file(const struct stat& a, const struct stat& b) {
 
 }  // namespace
 
-ResolvConf::ResolvConf(std::string path, std::vector<Endpoint> servers_override)
+ResolvConf::ResolvConf(std::string path, std::vector<Endpoint> servers_override, Reader reader)
     : path_(std::move(path)),
+      reader_(std::move(reader)),
       servers_override_(std::move(servers_override)),
       resolvers_(parse_resolv_conf({})) {
   if (!servers_override_.empty()) resolvers_.servers = servers_override_;
@@ -47,7 +48,16 @@ const Resolvers& ResolvConf::get(Time now) {
   return resolvers_;
 }
 
+void ResolvConf::take(const std::string& text) {
+  resolvers_ = parse_resolv_conf(text);
+  if (!servers_override_.empty()) resolvers_.servers = servers_override_;
+}
+
 void ResolvConf::refresh() {
+  if (reader_) {
+    if (const auto text = reader_()) take(*text);
+    return;
+  }
   struct stat status {};
   // Follows symbolic links: systemd-resolved and others replace what the link points to.
   if (::stat(path_.c_str(), &status) != 0) return;
@@ -57,8 +67,7 @@ void ResolvConf::refresh() {
   const auto text = read_file(file.get());
   if (!text) return;
   seen_ = status;
-  resolvers_ = parse_resolv_conf(*text);
-  if (!servers_override_.empty()) resolvers_.servers = servers_override_;
+  take(*text);
 }
 
 }  // namespace sf::host

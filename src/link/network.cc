@@ -1,5 +1,7 @@
 #include "link/network.hh"
 
+#include <algorithm>
+
 namespace sf::link {
 
 Route Network::route(const Address& destination) const {
@@ -14,6 +16,9 @@ Route Network::route(const Address& destination) const {
     return {silent_without_dns ? Route::Kind::ignored : Route::Kind::unreachable, {}};
   }
   if (destination == kRouterLinkLocal) return {Route::Kind::gateway, {}};
+  if (std::ranges::find(kMetadataServices, destination) != kMetadataServices.end()) {
+    return metadata ? Route{Route::Kind::host, destination} : Route{Route::Kind::unreachable, {}};
+  }
   // connect() to an unspecified address reaches the host's loopback, and so it must never pass.
   if (destination.is_loopback() || destination.is_unspecified() || destination.is_link_local() ||
       (v4 && (destination.to_v4() >> 24) == 0)) {

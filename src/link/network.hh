@@ -1,6 +1,7 @@
 // The network inside, as the guest sees it: who has which address, and where a destination leads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 
@@ -13,6 +14,13 @@ inline constexpr Address kLoopback6 = Address::v6({0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 // The router's link-local address: source of advertisements, next hop of the default route.
 inline constexpr Address kRouterLinkLocal =
     Address::v6({0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2});
+
+// Where clouds tell a machine who it is and hand out its credentials, to whoever asks from it: most of them,
+// and Amazon's containers; Amazon and Google over IPv6.
+inline constexpr std::array kMetadataServices = {
+    Address::v4(169, 254, 169, 254), Address::v4(169, 254, 170, 2),
+    Address::v6({0xfd, 0, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54}),
+    Address::v6({0xfd, 0x20, 0, 0xce, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54})};
 
 // Where a packet of the guest's leads.
 struct Route {
@@ -45,6 +53,7 @@ struct Network {
   Address dns6;
 
   bool host_loopback = false;       // the gateway address leads to the host's 127.0.0.1 and ::1
+  bool metadata = false;            // kMetadataServices are reachable
   bool dns = true;                  // the DNS forwarder is on
   bool silent_without_dns = false;  // where it is off, its address answers nothing at all, instead of errors
 

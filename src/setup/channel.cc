@@ -76,4 +76,14 @@ std::optional<Message> Channel::receive() const {
   return message;
 }
 
+std::optional<MessageKind> Channel::peek() const {
+  char kind = 0;
+  if (::recv(fd_.get(), &kind, 1, MSG_PEEK | MSG_DONTWAIT) != 1) return std::nullopt;
+  return static_cast<MessageKind>(kind);
+}
+
+void Channel::end_sending() const {
+  static_cast<void>(::shutdown(fd_.get(), SHUT_WR));
+}
+
 }  // namespace sf::setup

@@ -23,6 +23,11 @@ enum class MessageKind : char {
   // failed.
   sockets = 'k',
   listeners = 'l',  // to the child: tell who listens, from now on; from it: `text` has all of them
+  // keeper.hh
+  keep = 'f',   // to the keeper: a file to remove at the end
+  seal = 'z',   // to the keeper: no more of them
+  names = 'n',  // to the keeper: is there another resolv.conf? From it: the answer
+  ended = 'x',  // from the keeper: the child's exit status
 };
 
 struct Message {
@@ -45,6 +50,11 @@ class Channel {
   bool send(MessageKind kind, const std::string& text = {}, const std::vector<int>& fds = {}) const;
   // Waits for a message; absent where the other end is gone.
   [[nodiscard]] std::optional<Message> receive() const;
+
+  // The kind of the message that receive() would return; absent where there is none yet, and at the end.
+  [[nodiscard]] std::optional<MessageKind> peek() const;
+  // The other end reads that this one is gone, while this one goes on reading.
+  void end_sending() const;
 
   [[nodiscard]] int fd() const { return fd_.get(); }
   void close() { fd_.reset(); }

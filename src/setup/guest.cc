@@ -5,7 +5,6 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 
 #include "setup/guest_init.hh"
 #include "setup/id_map.hh"
+#include "setup/kept_start.hh"
 #include "setup/namespaces.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
@@ -77,12 +77,7 @@ Result<void> make_namespaces(const GuestSettings& settings) {
 
 Result<TapDevice> set_up_inside(const GuestSettings& settings, const Log& log) {
   if (auto root = become_root(); !root) return tl::unexpected(root.error());
-  if (settings.pid_namespace) {
-    // The end of an init ends its whole namespace. After the ids were set, because that clears it.
-    static_cast<void>(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
-  } else {
-    adopt_orphans();
-  }
+  if (!settings.pid_namespace) adopt_orphans();  // an init does so anyway
   if (auto made = make_namespaces(settings); !made) return tl::unexpected(made.error());
   TapSettings wanted = settings.network.tap;
   wanted.holds_namespace = true;
@@ -115,35 +110,41 @@ int live_inside(const GuestSettings& settings, const SignalState& signals, const
   if (!channel.send(MessageKind::tap, describe(*tap), queues)) return 1;
   tap->queues.clear();  // a TAP ends with its last descriptor
 
-  if (!channel.receive()) return 1;  // released, or the program is gone
+  const auto files = wait_for_release(channel);
+  if (!files) return 1;
   wait_for_ipv6(settings.network, log);
   static_cast<void>(channel.send(MessageKind::ready));
-  return run_as_init(settings.command, signals, channel, resolv_conf, log);
+  const int status = run_as_init(
+      {settings.command, resolv_conf, settings.helpers.confined, folders_of(*files)}, signals, channel, log);
+  remove_files(*files);  // the keeper does so as well; it may be the one that was killed
+  return status;
 }
 
 }  // namespace
 
 Result<Inside> start_guest(const GuestSettings& settings, const SignalState& signals, const Log& log) {
-  auto ends = Channel::make_pair();
-  if (!ends) return tl::unexpected(ends.error());
-  auto& [own_end, child_end] = *ends;
-  adopt_orphans();  // what the child leaves if it is killed
-
-  const unsigned long flags = CLONE_NEWUSER | (settings.pid_namespace ? CLONE_NEWPID : 0UL);
-  const pid_t child = fork_into(flags);
-  const int error = errno;
-  if (child < 0) return tl::unexpected(explain_user_namespace(error, read_user_namespace_limits()));
-  if (child == 0) {
-    own_end.close();
-    ::_exit(live_inside(settings, signals, child_end, log));
-  }
-  child_end.close();
-  Inside inside(child, std::move(own_end));
-  inside.set_adopts();
-  if (auto mapped = write_id_maps(child, log); !mapped) return tl::unexpected(mapped.error());
-  static_cast<void>(inside.channel().send(MessageKind::mapped));
-  if (auto received = inside.receive_tap(); !received) return tl::unexpected(received.error());
-  return inside;
+  KeeperSettings keeper;
+  keeper.ends_with_child = true;
+  keeper.kills_child = settings.pid_namespace;
+  return start_kept(
+      keeper, settings.helpers, {},
+      [&](KeptStart& ends) -> Result<pid_t> {
+        const unsigned long flags = CLONE_NEWUSER | (settings.pid_namespace ? CLONE_NEWPID : 0UL);
+        const pid_t child = fork_into(flags);
+        const int error = errno;
+        if (child < 0) return tl::unexpected(explain_user_namespace(error, read_user_namespace_limits()));
+        if (child == 0) {
+          ends.close_others();
+          ::_exit(live_inside(settings, signals, ends.child, log));
+        }
+        if (auto mapped = write_id_maps(child, log); !mapped) {
+          static_cast<void>(::kill(child, SIGKILL));
+          return tl::unexpected(mapped.error());
+        }
+        static_cast<void>(ends.program.send(MessageKind::mapped));
+        return child;
+      },
+      log);
 }
 
 }  // namespace sf::setup

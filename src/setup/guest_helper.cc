@@ -1,7 +1,6 @@
 #include "setup/guest_helper.hh"
 
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -21,10 +20,6 @@
 namespace sf::setup {
 namespace {
 
-#ifndef TUNGETDEVNETNS
-#define TUNGETDEVNETNS _IO('T', 227)
-#endif
-
 // In the guest's network namespace, for as long as this lives.
 class Visit {
  public:
@@ -34,7 +29,7 @@ class Visit {
       own_ = -1;
       return;
     }
-    const UniqueFd guest(::ioctl(tap, TUNGETDEVNETNS));
+    const UniqueFd guest(::ioctl(tap, kTapNamespaceRequest));
     inside_ = own >= 0 && guest && ::setns(guest.get(), CLONE_NEWNET) == 0;
     if (!inside_) own_ = -1;
   }
@@ -68,6 +63,17 @@ std::optional<SocketRequest> SocketRequest::parse(const std::string& text) {
     request.count = request.count * 10 + static_cast<unsigned>(c - '0');
   }
   return request;
+}
+
+std::optional<std::vector<KeptFile>> wait_for_release(const Channel& channel) {
+  std::vector<KeptFile> files;
+  for (;;) {
+    auto message = channel.receive();
+    if (!message) return std::nullopt;
+    if (message->kind == MessageKind::release) return files;
+    if (message->kind != MessageKind::keep) continue;
+    if (auto file = KeptFile::from(std::move(*message))) files.push_back(std::move(*file));
+  }
 }
 
 GuestHelper::GuestHelper(UniqueFd tap)

@@ -13,8 +13,16 @@
 #include "base/result.hh"
 #include "base/unique_fd.hh"
 #include "setup/channel.hh"
+#include "setup/kept_file.hh"
 
 namespace sf::setup {
+
+// TUNGETDEVNETNS, which Debian 12's headers have not got.
+inline constexpr unsigned kTapNamespaceRequest = 0x54e3;
+
+// Waits for MessageKind::release, and takes the files that are told of before it. Absent: the program is
+// gone.
+[[nodiscard]] std::optional<std::vector<KeptFile>> wait_for_release(const Channel& channel);
 
 class GuestHelper {
  public:

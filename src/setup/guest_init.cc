@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/capability.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -14,11 +15,15 @@
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <utility>
 
 #include "setup/guest_helper.hh"
 #include "setup/posix.hh"
 #include "setup/reaper.hh"
 #include "setup/resolv_conf_mount.hh"
+#include "setup/sandbox.hh"
+#include "setup/seccomp.hh"
+#include "setup/system_calls.hh"
 
 namespace sf::setup {
 namespace {
@@ -109,10 +114,26 @@ bool obey(const Channel& channel, pid_t command, GuestHelper& helper) {
   return true;
 }
 
+// CMD has been forked. resolv.conf may have to be mounted again, and CMD may have other ids.
+void confine(std::vector<int> own, const std::vector<int>& folders, const Log& log) {
+  own.insert(own.end(), folders.begin(), folders.end());
+  close_all_but(std::move(own));
+  let_go_of_streams({});
+  limit_resources();
+  auto done = keep_capabilities({CAP_SYS_ADMIN, CAP_KILL});
+  AllowedCalls calls = library_calls();
+  allow_all_of(calls, helper_calls(false));
+  allow_all_of(calls, init_calls());
+  allow_all_of(calls, removing_calls(folders));
+  if (done) done = install_filter(calls);
+  if (!done) log.debug("the command's parent is not confined: {}", done.error().message);
+}
+
 }  // namespace
 
-int run_as_init(const std::vector<std::string>& command, const SignalState& signals, const Channel& channel,
-                const ResolvConf& resolv_conf, const Log& log) {
+int run_as_init(const InitSettings& settings, const SignalState& signals, const Channel& channel,
+                const Log& log) {
+  const auto& [command, resolv_conf, confined, folders] = settings;
   const auto children = SignalSource::open_for_children();
   if (!children) {
     log.error("{}", children.error().message);
@@ -129,6 +150,7 @@ int run_as_init(const std::vector<std::string>& command, const SignalState& sign
     log.error("cannot start '{}': {}; raise the limit of processes (ulimit -u)", command[0], reason(errno));
     return 1;
   }
+  if (confined) confine({channel.fd(), children->fd(), watch.get()}, folders, log);
   std::optional<int> status;
   GuestHelper helper;
   std::array<pollfd, 4> ready{{{channel.fd(), POLLIN, 0},

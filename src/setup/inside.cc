@@ -1,24 +1,54 @@
-#include <sys/wait.h>
+#include <poll.h>
 
 #include "setup/reaper.hh"
 #include "setup/setup.hh"
 
 namespace sf::setup {
 
+namespace {
+constexpr int kEndMs = 5000;  // for a child to end, which a stopped one does not
+}
+
 Inside::~Inside() {
-  if (child_ > 0) static_cast<void>(collect());
-  if (mount_) static_cast<void>(mount_->unmount());
+  if (has_child()) static_cast<void>(collect());
+  static_cast<void>(wait());
+}
+
+// The process that was forked: it ends when both channels are closed.
+int Inside::wait() {
+  channel_.close();
+  if (keeper_) keeper_->close();
+  return child_ > 0 ? wait_for(std::exchange(child_, -1)) : 1;
 }
 
 int Inside::collect() {
-  channel_.close();  // where the child still lives, it sees this and ends
-  const int status = wait_for(std::exchange(child_, -1));
-  if (adopts_) end_descendants();  // what a killed child could not end itself
-  return status;
+  if (!keeper_) return wait();
+  // Its end is seen by itself, and not only through the keeper, which may have been killed.
+  channel_.end_sending();
+  pollfd end{channel_.fd(), POLLIN, 0};
+  while (::poll(&end, 1, kEndMs) != 0 && channel_.receive()) {
+  }
+  channel_.close();
+  while (!status_) {
+    const Keeper::Told told = keeper_->listen();
+    status_ = told.over ? wait() : told.child_ended;
+  }
+  return *status_;
+}
+
+InsideEvent Inside::on_keeper() {
+  InsideEvent event;
+  const Keeper::Told told = keeper_->listen_now();
+  // The child's own channel tells its end in order, after all else that it has said.
+  if (told.child_ended) status_ = told.child_ended;
+  if (!told.over) return event;
+  event.kind = InsideEvent::Kind::ended;
+  event.status = has_child() ? collect() : wait();
+  return event;
 }
 
 InsideEvent Inside::on_event() {
-  if (child_ < 0) return {};
+  if (!has_child()) return {};
   auto message = channel_.receive();
   InsideEvent event;
   if (!message) {

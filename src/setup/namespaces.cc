@@ -138,6 +138,12 @@ int MountedNamespace::unmount() const {
   return ::umount2(path.c_str(), MNT_DETACH) == 0 ? 0 : errno;
 }
 
+int unmount_namespace(const std::string& path) {
+  const UniqueFd fd = open_fd(path, O_RDONLY | O_NONBLOCK);
+  if (!fd || !is_namespace(fd.get(), CLONE_NEWNET)) return 0;
+  return MountedNamespace::on(path).unmount();
+}
+
 Result<Target> open_target(const std::string& target, const std::string& userns_path) {
   auto network = open_network(target);
   if (!network) return tl::unexpected(network.error());

@@ -51,6 +51,9 @@ struct MountedNamespace {
   [[nodiscard]] int unmount() const;
 };
 
+// Unmounts whatever network namespace is mounted on `path`, if any. An errno, or 0.
+[[nodiscard]] int unmount_namespace(const std::string& path);
+
 // True for descriptors of namespaces, and of the kind `type` (CLONE_NEWNET...) where it is not 0.
 [[nodiscard]] bool is_namespace(int fd, int type);
 

@@ -2,7 +2,11 @@
 
 #include <seccomp.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "setup/leak_check.hh"
@@ -21,7 +25,7 @@ tl::unexpected<Error> cannot(const std::string& step, int error) {
 }
 
 // 0, or an errno.
-int allow(scmp_filter_ctx filter, const AllowedCall& call) {
+int add_rule(scmp_filter_ctx filter, const AllowedCall& call) {
   const int number = ::seccomp_syscall_resolve_name(call.name);
   // Unknown to this libseccomp, or not there on this machine (where numbers are negative): nobody calls it.
   if (number < 0) return 0;
@@ -34,9 +38,27 @@ int allow(scmp_filter_ctx filter, const AllowedCall& call) {
                                    conditions.data());
 }
 
+// Each once, and none with conditions that another module has without.
+AllowedCalls merged(const AllowedCalls& calls) {
+  AllowedCalls result;
+  for (const AllowedCall& call : calls) {
+    const auto covers = [&call](const AllowedCall& other) {
+      return std::string_view(other.name) == call.name &&
+             (other.arguments.empty() || other.arguments == call.arguments);
+    };
+    if (std::ranges::any_of(result, covers)) continue;
+    if (call.arguments.empty()) {
+      std::erase_if(result,
+                    [&call](const AllowedCall& other) { return std::string_view(other.name) == call.name; });
+    }
+    result.push_back(call);
+  }
+  return result;
+}
+
 }  // namespace
 
-Result<void> install_filter(const SeccompSettings& settings) {
+Result<void> install_filter(const AllowedCalls& calls) {
   const Filter filter(::seccomp_init(SCMP_ACT_KILL_PROCESS), ::seccomp_release);
   if (filter == nullptr) return cannot("seccomp_init", ENOMEM);
   // Calls by another architecture's numbers, such as i386's.
@@ -51,8 +73,15 @@ Result<void> install_filter(const SeccompSettings& settings) {
   // A tree over the numbers instead of a list: there are over a hundred rules. Older libraries have lists
   // only.
   static_cast<void>(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
-  for (const AllowedCall& call : allowed_calls(settings)) {
-    if (const int error = allow(filter.get(), call); error != 0) return cannot(call.name, error);
+  // All threads, or none: those of --threads are there by now (cli/confinement.cc).
+  if (const int error = -::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1); error != 0) {
+    return cannot("for all threads", error);
+  }
+  // Without the brake on speculation that kernels before 5.16 would add: it is for processes that run code of
+  // strangers beside secrets, and costs on every packet. Libraries before 2.5 do not know it.
+  static_cast<void>(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_SSB, 1));
+  for (const AllowedCall& call : merged(calls)) {
+    if (const int error = add_rule(filter.get(), call); error != 0) return cannot(call.name, error);
   }
   if (const int error = -::seccomp_load(filter.get()); error != 0) return cannot("loading it", error);
   end_leak_check();

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <array>
+#include <chrono>
 #include <ctime>
 #include <string>
 #include <utility>
@@ -13,12 +13,15 @@
 namespace sf::setup {
 namespace {
 
+// UTC. Not by gmtime_r(3), which opens /etc/localtime: confined, that is the end of the process.
 std::string time_stamp() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  std::array<char, 32> text{};
-  if (::gmtime_r(&now, &parts) == nullptr) return {};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts)};
+  const std::chrono::sys_seconds now{std::chrono::seconds(std::time(nullptr))};
+  const auto midnight = std::chrono::floor<std::chrono::days>(now);
+  const std::chrono::year_month_day day(midnight);
+  const std::chrono::hh_mm_ss time(now - midnight);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", static_cast<int>(day.year()),
+                     static_cast<unsigned>(day.month()), static_cast<unsigned>(day.day()),
+                     time.hours().count(), time.minutes().count(), time.seconds().count());
 }
 
 std::string text_line(const MessageForm& form, LogLevel level, std::string_view message) {

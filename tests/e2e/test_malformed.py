@@ -142,3 +142,57 @@ for source in ('fd00::2', '::', '::1', 'ff02::1', '::ffff:1.2.3.4', 'fe80::2', '
         send(e / IPv6(src=source, dst='2001:db8:1::2') / payload)
         send(e / IPv6(src='fd00::100', dst=source) / payload)
 """)
+
+
+def test_a_rogue_router(lab, guest):
+    """Gratuitous ARP and neighbour advertisements for the gateway, router advertisements, redirects, DHCP offers, frames from
+    and to our own addresses: nobody believes them. The host's routes and neighbours are as before."""
+    def tables():
+        commands = (["ip", "route"], ["ip", "-6", "route"], ["ip", "neigh", "show", "nud", "permanent"], ["ip", "addr"])
+        return [lab.host.run(command, capture_output=True).stdout for command in commands]
+
+    before = tables()
+    attack(guest, """
+all6 = '33:33:00:00:00:01'
+for own in (mac, gateway, '02:00:00:00:00:66'):
+    for target in ('10.0.2.2', '10.0.2.3', '10.0.2.100', '198.51.100.2'):
+        for op in (1, 2):
+            send(Ether(src=own, dst='ff:ff:ff:ff:ff:ff') / ARP(op=op, psrc=target, pdst=target, hwsrc=own))
+            send(Ether(src=own, dst=gateway) / ARP(op=op, psrc=target, pdst='10.0.2.100', hwsrc=own, hwdst=gateway))
+    for source in ('fe80::66', 'fe80::2', 'fd00::2'):
+        send(Ether(src=own, dst=all6) / IPv6(src=source, dst='ff02::1', hlim=255) / ICMPv6ND_RA(routerlifetime=9000)
+             / ICMPv6NDOptPrefixInfo(prefix='2001:db8:bad::', prefixlen=64) / ICMPv6NDOptMTU(mtu=1280)
+             / ICMPv6NDOptRDNSS(dns=['2001:db8:bad::53'], lifetime=9000) / ICMPv6NDOptSrcLLAddr(lladdr=own))
+        for target in ('fd00::2', 'fd00::3', 'fe80::2', 'fd00::100'):
+            send(Ether(src=own, dst=all6) / IPv6(src=source, dst='ff02::1', hlim=255) / ICMPv6ND_NA(tgt=target, R=1, O=1)
+                 / ICMPv6NDOptDstLLAddr(lladdr=own))
+        send(Ether(src=own, dst=gateway) / IPv6(src=source, dst='fd00::2', hlim=255)
+             / ICMPv6ND_Redirect(tgt='fe80::66', dst='2001:db8:1::2'))
+    send(Ether(src=own, dst=gateway) / IP(src='10.0.2.66', dst='10.0.2.2') / ICMP(type=5, code=1, gw='10.0.2.66')
+         / IP(src='10.0.2.2', dst='198.51.100.2') / UDP())
+    send(Ether(src=own, dst='ff:ff:ff:ff:ff:ff') / IP(src='10.0.2.66', dst='255.255.255.255') / UDP(sport=67, dport=68)
+         / BOOTP(op=2, yiaddr='10.0.2.2', chaddr=bytes(6)) / DHCP(options=[('message-type', 'offer'), ('server_id', '10.0.2.66'), 'end']))
+    for whom4, whom6 in (('10.0.2.2', 'fd00::2'), ('10.0.2.3', 'fd00::3')):
+        for payload in (UDP(sport=1, dport=53) / b'x', UDP(sport=53, dport=9) / b'x', TCP(sport=1, dport=80, flags='S')):
+            send(Ether(src=own, dst=gateway) / IP(src=whom4, dst=whom4) / payload)
+            send(Ether(src=own, dst=gateway) / IPv6(src=whom6, dst=whom6) / payload)
+            send(Ether(src=own, dst=gateway) / IP(src='10.0.2.100', dst=whom4) / payload)
+            send(Ether(src=own, dst=gateway) / IPv6(src='fd00::100', dst=whom6) / payload)
+""")
+    assert guest.out("dig +short +time=3 wan.lab.test") == f"{WAN4}\n"
+    assert tables() == before
+
+
+def test_no_answer_to_a_forged_source(lab, guest):
+    """What is said to come from elsewhere is dropped: nothing of it arrives."""
+    code = "import socket\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.bind(('',9123))\nprint('up',flush=True)\n"
+    code += "while True: print(s.recv(100),flush=True)"
+    sink = lab.popen(lab.wan.command(["/usr/bin/python3", "-c", code]), stdout=-1)
+    assert sink.stdout.readline() == "up\n"
+    attack(guest, """
+for source in ('203.0.113.2', '10.0.2.2', '127.0.0.1', '198.51.100.1', '198.51.100.2', '10.0.3.100', '224.0.0.1'):
+    send(e / IP(src=source, dst='198.51.100.2') / UDP(sport=9, dport=9123) / b'forged')
+send(e / IP(src='10.0.2.100', dst='198.51.100.2') / UDP(sport=9, dport=9123) / b'honest')
+""")
+    assert sink.stdout.readline() == "b'honest'\n"
+    lab.stop(sink)

@@ -68,6 +68,43 @@ print(len(got))
     assert out.strip() == "0"
 
 
+def test_services_on_the_hosts_loopback_alone(lab, guest):
+    """By the host's other addresses they cannot be reached either; what listens on all of its addresses can."""
+    for protocol in ("tcp", "udp"):
+        for address in (HOST4, HOST6):
+            assert "Refused" in peer(guest, protocol, address, 8099) or "imeout" in peer(guest, protocol, address, 8099)
+    code = "import socket\ns=socket.create_server(('::',8097),family=socket.AF_INET6,dualstack_ipv6=True)\nprint('up',flush=True)\n"
+    code += "while True: s.accept()[0].send(b'open')"
+    service = lab.popen(lab.host.command(["/usr/bin/python3", "-c", code]), stdout=-1)
+    assert service.stdout.readline() == "up\n"
+    for address in (HOST4, HOST6):
+        assert guest.out(f"nc -d -w 3 {address} 8097 | head -c 4") == "open"
+    lab.stop(service)
+
+
+@pytest.fixture
+def metadata_services(lab):
+    """As in a cloud, on the way out."""
+    services = [("169.254.169.254/32", "169.254.169.254"), ("fd00:ec2::254/128", "[fd00:ec2::254]")]
+    for address, _ in services:
+        lab.wan.ip("address", "add", address, "dev", "lo")
+    yield [f"http://{host}/" for _, host in services]
+    for address, _ in services:
+        lab.wan.ip("address", "del", address, "dev", "lo")
+
+
+def test_metadata(lab, make_guest, guest, metadata_services):
+    """Refused at once, although the user on the host reaches them; with --metadata they are there."""
+    for url in metadata_services:
+        assert lab.user_run(["curl", "-gsS", "--max-time", "5", url]).stdout == "hello from the lab\n"
+        start = time.monotonic()
+        assert guest.run(["curl", "-gsS", "--max-time", "5", url], check=False).returncode == 7
+        assert time.monotonic() - start < 3
+    allowed = make_guest("--metadata")
+    for url in metadata_services:
+        assert allowed.out(["curl", "-gsS", "--max-time", "5", url]) == "hello from the lab\n"
+
+
 def test_outbound_address(make_guest, guest):
     chosen = make_guest("--outbound-addr", HOST4_SECOND, "--outbound-addr6", HOST6_SECOND)
     for protocol in ("tcp", "udp"):

@@ -9,8 +9,7 @@ from lab.guest import wait_for
 from lab.network import WAN4
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, python, start
 from test_attach import Container, attach, container  # noqa: F401
-from test_idle import own_processes
-from test_publish_loopback import InContainer
+from test_publish_loopback import InContainer, inside
 
 SOON = 2  # seconds, the promise
 
@@ -127,7 +126,7 @@ def test_the_program_sleeps_while_nothing_changes(lab, make_guest):
     appears(lab, "127.0.0.1", 8081, "127.0.0.1")
     guest.run(f"curl -sS http://{WAN4}/")
     time.sleep(4)
-    (helper,) = [pid for pid in own_processes(guest) if pid != guest.forwarder]
+    helper = inside(guest.forwarder)
     windows = []
     for _ in range(4):
         before = switches(guest.forwarder), switches(helper)

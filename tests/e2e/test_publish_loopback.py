@@ -280,27 +280,47 @@ def test_a_client_that_stays_holds_the_namespace_for_a_while_only(nothing_left, 
     lab.stop(stays, signal.SIGKILL)
 
 
+def keeper_of(program):
+    (keeper,) = [pid for pid in children(program) if f"PPid:\t{program}\n" in open(f"/proc/{pid}/status", encoding="ascii").read()]
+    return keeper
+
+
+def inside(program):
+    """The process that makes the sockets: the keeper's child."""
+    keeper = keeper_of(program)
+    (helper,) = [pid for pid in children(keeper) if f"PPid:\t{keeper}\n" in open(f"/proc/{pid}/status", encoding="ascii").read()]
+    return helper
+
+
+FAMILY = pytest.mark.parametrize("whom", ["program", "keeper", "helper"])
+
+
+def family(program):
+    return {"program": program, "keeper": keeper_of(program), "helper": inside(program)}
+
+
 @pytest.mark.core
-@pytest.mark.parametrize("whom", ["program", "helper"])
+@FAMILY
 def test_killed(nothing_left, lab, container, attach, services, whom):
     process = attach("--configure", "--publish-loopback", "8080:80", str(container.pid))
     services(InContainer(lab, container, process), TCP_SERVICE % both())
     assert ask(lab, "127.0.0.1", 8080) == "127.0.0.1"
-    (helper,) = children(process.pid)
-    os.kill(process.pid if whom == "program" else helper, signal.SIGKILL)
-    status = process.wait(5)
-    assert status == (-signal.SIGKILL if whom == "program" else 128 + signal.SIGKILL)
+    members = family(process.pid)
+    os.kill(members[whom], signal.SIGKILL)
+    assert process.wait(5) == (-signal.SIGKILL if whom == "program" else 128 + signal.SIGKILL)
     wait_for(lambda: container.run("ip link show tap0", check=False).returncode != 0, 5, "the TAP to go")
-    wait_for(lambda: not os.path.exists(f"/proc/{helper}"), 5, "the helper to go")
+    wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in members.values()), 5, "the helpers to go")
     assert ask(lab, "127.0.0.1", 8080) == "refused"
 
 
 @pytest.mark.core
-@pytest.mark.parametrize("whom", ["program", "helper"])
+@FAMILY
 def test_path_killed(nothing_left, session, whom):
     process = test_seed_form.start(session, "--publish-loopback", "8080:80")
-    found = [pid for pid in children(process.pid) if b"slirp" in open(f"/proc/{pid}/cmdline", "rb").read()]
-    os.kill(found[0] if whom == "program" and len(found) > 1 else found[-1] if whom == "helper" else process.pid, signal.SIGKILL)
+    chain = [process.pid, *children(process.pid)]
+    programs = [pid for pid in chain if b"slirp" in open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")[0]]
+    assert len(programs) == 3
+    os.kill(programs[["program", "keeper", "helper"].index(whom)], signal.SIGKILL)
     process.wait(5)
     wait_for(lambda: not session.mounted(), 5, "the mount to go")
 
@@ -308,7 +328,7 @@ def test_path_killed(nothing_left, session, whom):
 @pytest.mark.core
 def test_the_helper_holds_neither_the_namespace_nor_the_callers_descriptors(lab, container, attach):
     process = attach("--configure", "--publish-loopback", "8080:80", str(container.pid))
-    (helper,) = children(process.pid)
+    helper = inside(process.pid)
     wait_for(lambda: os.readlink(f"/proc/{helper}/ns/net") != os.readlink(f"/proc/{container.pid}/ns/net"), 5, "it to leave")
     wait_for(lambda: descriptors(helper) <= 6, 5, "what it does not need to be closed")
     held = {os.readlink(f"/proc/{helper}/fd/{fd}") for fd in os.listdir(f"/proc/{helper}/fd")}
@@ -318,7 +338,7 @@ def test_the_helper_holds_neither_the_namespace_nor_the_callers_descriptors(lab,
 def test_the_guests_root_cannot_take_over_the_helper(lab, make_guest):
     """It makes the sockets that the program uses; neither its memory nor its descriptors are the guest's."""
     guest = make_guest("--publish-loopback", "8080:80")
-    (helper,) = [pid for pid in children(guest.forwarder) if b"slirp" in open(f"/proc/{pid}/cmdline", "rb").read()]
+    helper = inside(guest.forwarder)
     for what in ("mem", "fd/0", "environ"):
         refused = guest.run(f"exec 3< /proc/{helper}/{what}", check=False)
         assert "Permission denied" in refused.stderr, what

@@ -168,6 +168,23 @@ TEST_P(ShardDemux, TheHostsOwnLoopbackIsNowhere) {
   }
 }
 
+// Which would give the machine's credentials to the guest.
+TEST_P(ShardDemux, MetadataServicesAreNowhereUnlessAskedFor) {
+  const auto addresses =
+      v4() ? std::vector{"169.254.169.254", "169.254.170.2"} : std::vector{"fd00:ec2::254", "fd20:ce::254"};
+  for (const char* address : addresses) {
+    link_.sent.clear();
+    frame(syn_frame(*Address::parse(address)));
+    EXPECT_EQ(host_.connects, 0) << address;
+    expect_error(IcmpError::net_unreachable, *Address::parse(address));
+  }
+  config_.network.metadata = true;
+  start();
+  frame(syn_frame(*Address::parse(addresses[0])));
+  ASSERT_EQ(host_.connects, 1);
+  EXPECT_EQ(host_.current().to, (Endpoint{*Address::parse(addresses[0]), 80}));
+}
+
 // connect() would take it for the host's loopback.
 TEST_P(ShardDemux, TheUnspecifiedAddressIsNowhere) {
   frame(syn_frame(pick("0.0.0.0", "::")));

@@ -1,5 +1,4 @@
-#include "setup/seccomp.hh"
-
+// The filter that the program has, and those of its helpers: what each refuses, and what it must not.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
@@ -22,10 +21,15 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <thread>
+
+#include "cli/confinement.hh"
+#include "setup/seccomp.hh"
+#include "setup/system_calls.hh"
 
 namespace sf::setup {
 namespace {
@@ -39,25 +43,59 @@ struct Deed {
 };
 
 // The wait status of a process that installs the filter and acts.
-int status_after(const std::function<bool()>& act, const SeccompSettings& settings = {}) {
+int status_after(const std::function<bool()>& act, const std::function<AllowedCalls()>& list) {
   const pid_t child = ::fork();
   if (child == 0) {
     const rlimit none{};
     static_cast<void>(::setrlimit(RLIMIT_CORE, &none));  // a violation dumps core
-    if (!install_filter(settings)) ::_exit(kNoFilter);
+    if (!install_filter(list())) ::_exit(kNoFilter);
     ::_exit(act() ? 0 : kUnexpected);
   }
   int status = 0;
   return ::waitpid(child, &status, 0) == child ? status : -1;
 }
 
-void expect_refused(const Deed& deed) {
-  const int status = status_after(deed.act);
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) << deed.name << ": wait status " << status;
+struct Who {
+  const char* name;
+  std::function<AllowedCalls()> list;  // made in the process that is to be confined
+};
+
+const Who kNative{"native", [] { return cli::program_calls(true); }};
+const Who kSlirp4netns{"slirp4netns", [] { return cli::program_calls(false); }};
+AllowedCalls operator+(AllowedCalls left, const AllowedCalls& right) {
+  allow_all_of(left, right);
+  return left;
 }
 
-void expect_allowed(const Deed& deed, const SeccompSettings& settings = {}) {
-  EXPECT_EQ(status_after(deed.act, settings), 0) << deed.name;
+constexpr int kFolder = 77;
+const Who kKeeper{"keeper", [] { return library_calls() + keeper_calls() + removing_calls({kFolder}); }};
+const Who kPathKeeper{"keeper of PATH", [] { return kKeeper.list() + unmounting_calls(); }};
+const Who kHelper{"attach's child",
+                  [] { return library_calls() + helper_calls(true) + removing_calls({kFolder}); }};
+const Who kPathHelper{"PATH's child", [] { return kHelper.list() + unmounting_calls(); }};
+const Who kInit{"run's child", [] {
+                  return library_calls() + helper_calls(false) + init_calls() + removing_calls({kFolder});
+                }};
+
+const std::vector<Who>& programs() {
+  static const std::vector<Who> all{kNative, kSlirp4netns};
+  return all;
+}
+const std::vector<Who>& everybody() {
+  static const std::vector<Who> all{kNative, kSlirp4netns, kKeeper, kPathKeeper, kHelper, kPathHelper, kInit};
+  return all;
+}
+
+void expect_refused(const Deed& deed, const std::vector<Who>& by = programs()) {
+  for (const Who& who : by) {
+    const int status = status_after(deed.act, who.list);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+        << deed.name << " by " << who.name << ": wait status " << status;
+  }
+}
+
+void expect_allowed(const Deed& deed, const std::vector<Who>& by = programs()) {
+  for (const Who& who : by) EXPECT_EQ(status_after(deed.act, who.list), 0) << deed.name << " by " << who.name;
 }
 
 template <typename... Arguments>
@@ -93,8 +131,6 @@ TEST(Seccomp, other_programs_and_processes) {
            Deed{"clone3", call(SYS_clone3, nullptr, 0)},
            Deed{"ptrace", [] { return ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) == 0; }},
            Deed{"process_vm_readv", call(SYS_process_vm_readv, 1, nullptr, 0, nullptr, 0, 0)},
-           Deed{"kill", [] { return ::kill(::getpid(), SIGKILL) == 0; }},
-           Deed{"kill of another", call(SYS_kill, 1, 0)},
            Deed{"tgkill of another", call(SYS_tgkill, 1, 1, 0)},
            Deed{"pidfd_open", call(SYS_pidfd_open, 1, 0)},
            Deed{"prlimit", call(SYS_prlimit64, 1, RLIMIT_CORE, nullptr, nullptr)},
@@ -102,8 +138,11 @@ TEST(Seccomp, other_programs_and_processes) {
 #ifdef __SANITIZE_ADDRESS__
     if (std::string(deed.name) == "prlimit") continue;  // the sanitizer needs it
 #endif
-    expect_refused(deed);
+    expect_refused(deed, everybody());
   }
+  expect_refused({"kill", [] { return ::kill(::getpid(), SIGKILL) == 0; }}, {kNative, kSlirp4netns, kHelper});
+  expect_refused({"kill of another", call(SYS_kill, 1, 0)},
+                 {kNative, kSlirp4netns, kHelper, kKeeper, kPathKeeper});
 }
 
 TEST(Seccomp, namespaces_mounts_and_rights) {
@@ -111,8 +150,11 @@ TEST(Seccomp, namespaces_mounts_and_rights) {
            Deed{"unshare user", call(SYS_unshare, CLONE_NEWUSER)},
            Deed{"unshare net", call(SYS_unshare, CLONE_NEWNET)},
            Deed{"setns", call(SYS_setns, -1, 0)},
+           Deed{"setns to a user namespace", call(SYS_setns, -1, CLONE_NEWUSER)},
            Deed{"mount", call(SYS_mount, nullptr, nullptr, nullptr, 0, nullptr)},
+           Deed{"mounts changed", call(SYS_mount, nullptr, nullptr, nullptr, MS_REMOUNT | MS_BIND, nullptr)},
            Deed{"umount", call(SYS_umount2, nullptr, 0)},
+           Deed{"fsopen", call(SYS_fsopen, nullptr, 0)},
            Deed{"open_tree", call(SYS_open_tree, -1, nullptr, 0)},
            Deed{"move_mount", call(SYS_move_mount, -1, nullptr, -1, nullptr, 0)},
            Deed{"mount_setattr", call(SYS_mount_setattr, -1, nullptr, 0, nullptr, 0)},
@@ -134,8 +176,12 @@ TEST(Seccomp, namespaces_mounts_and_rights) {
            Deed{"write by x32's number", call(SYS_write | 0x40000000, 1, "", 0)},
 #endif
        }) {
-    expect_refused(deed);
+    expect_refused(deed, everybody());
   }
+  expect_refused({"setns", call(SYS_setns, -1, CLONE_NEWNET)},
+                 {kNative, kSlirp4netns, kKeeper, kPathKeeper, kInit});
+  expect_refused({"umount", call(SYS_umount2, "/no/such/mount", MNT_DETACH)},
+                 {kNative, kSlirp4netns, kKeeper, kHelper});
 }
 
 TEST(Seccomp, files) {
@@ -143,10 +189,9 @@ TEST(Seccomp, files) {
            Deed{"open for writing", opening("/dev/null", O_WRONLY)},
            Deed{"open for both", opening("/dev/null", O_RDWR)},
            Deed{"create", opening("/no/such/folder/file", O_RDONLY | O_CREAT)},
+           Deed{"create or write", opening("/no/such/folder/file", O_WRONLY | O_CREAT)},
            Deed{"truncate", opening("/dev/null", O_RDONLY | O_TRUNC)},
            Deed{"an unnamed file", opening("/no/such/folder", O_TMPFILE | O_RDWR)},
-           Deed{"a folder to look from", opening("/", O_PATH | O_DIRECTORY)},
-           Deed{"a file to hold", opening("/etc/passwd", O_PATH)},
            Deed{"open from a folder", call(SYS_openat, 3, "etc/passwd", O_RDONLY)},
            Deed{"openat2", call(SYS_openat2, AT_FDCWD, "/", nullptr, 0)},
            Deed{"open_by_handle_at", call(SYS_open_by_handle_at, AT_FDCWD, nullptr, 0)},
@@ -155,25 +200,46 @@ TEST(Seccomp, files) {
            Deed{"rmdir by unlinkat", [] { return ::unlinkat(-1, "none", AT_REMOVEDIR) == 0; }},
            Deed{"mkdir", [] { return ::mkdir("/no/such/folder", 0700) == 0; }},
            Deed{"symlink", [] { return ::symlink("x", "/no/such/folder") == 0; }},
+           Deed{"link", [] { return ::link("/no/such/file", "/no/such/folder") == 0; }},
            Deed{"chmod", [] { return ::chmod("/no/such/file", 0777) == 0; }},
            Deed{"memfd_create", call(SYS_memfd_create, "x", 0)},
            Deed{"a terminal's input", [] { return ::ioctl(-1, TIOCSTI, "x") == 0; }},
            Deed{"signals by fcntl", [] { return ::fcntl(-1, F_SETOWN, 1) == 0; }},
        }) {
-    expect_refused(deed);
+    expect_refused(deed, everybody());
   }
+  for (const Deed& deed : {
+           Deed{"a folder to look from", opening("/", O_PATH | O_DIRECTORY)},
+           Deed{"a file to hold", opening("/etc/passwd", O_PATH)},
+       }) {
+    expect_refused(deed, {kNative, kSlirp4netns, kKeeper, kPathKeeper, kHelper});
+  }
+  const Deed remove{"unlinkat", [] { return ::unlinkat(AT_FDCWD, "/no/such/file", 0) == 0; }};
+  expect_refused(remove, {kNative, kKeeper, kPathKeeper, kHelper, kInit});
+#ifndef __SANITIZE_ADDRESS__  // whose reports need files
+  expect_refused({"open for reading", opening("/etc/passwd", O_RDONLY)}, {kNative});
+  expect_refused({"looking at a file",
+                  [] {
+                    struct stat found {};
+                    return ::stat("/etc/passwd", &found) == 0;
+                  }},
+                 {kNative, kHelper});
+#endif
 }
 
 TEST(Seccomp, executable_memory) {
   const auto size = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   void* page = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(page, MAP_FAILED);
-  expect_refused({"mprotect", [&] { return ::mprotect(page, size, PROT_READ | PROT_EXEC) == 0; }});
-  expect_refused({"pkey_mprotect", call(SYS_pkey_mprotect, page, size, PROT_EXEC, -1)});
-  expect_refused({"mmap", [&] {
+  expect_refused({"mprotect", [&] { return ::mprotect(page, size, PROT_READ | PROT_EXEC) == 0; }},
+                 everybody());
+  expect_refused({"pkey_mprotect", call(SYS_pkey_mprotect, page, size, PROT_EXEC, -1)}, everybody());
+  expect_refused({"mmap",
+                  [&] {
                     return ::mmap(nullptr, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
                            MAP_FAILED;
-                  }});
+                  }},
+                 everybody());
   ::munmap(page, size);
 }
 
@@ -185,6 +251,7 @@ TEST(Seccomp, sockets) {
            Deed{"raw", socket_of(AF_INET, SOCK_RAW, IPPROTO_ICMP)},
            Deed{"raw, version 6", socket_of(AF_INET6, SOCK_RAW, IPPROTO_ICMPV6)},
            Deed{"netlink", socket_of(AF_NETLINK, SOCK_DGRAM, 0)},
+           Deed{"routes", socket_of(AF_NETLINK, SOCK_RAW, 0)},
            Deed{"unix", socket_of(AF_UNIX, SOCK_STREAM, 0)},
            Deed{"unix datagrams", socket_of(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)},
            Deed{"vsock", socket_of(AF_VSOCK, SOCK_STREAM, 0)},
@@ -201,7 +268,7 @@ TEST(Seccomp, sockets) {
            Deed{"multicast", option(IPPROTO_IP, IP_ADD_MEMBERSHIP)},
            Deed{"a transparent socket", option(IPPROTO_IP, IP_TRANSPARENT)},
        }) {
-    expect_refused(deed);
+    expect_refused(deed, everybody());
   }
 }
 
@@ -216,7 +283,6 @@ TEST(Seccomp, ordinary_work_goes_on) {
            Deed{"UDP", socket_of(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP)},
            Deed{"UDP, version 6", socket_of(AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)},
            Deed{"an option", option(IPPROTO_TCP, TCP_NODELAY)},
-           Deed{"a file", opening("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK)},
            Deed{"writing", [&] { return ::write(pipe[1], "x", 1) == 1; }},
            Deed{"waiting",
                 [&] {
@@ -241,33 +307,84 @@ TEST(Seccomp, ordinary_work_goes_on) {
        }) {
     expect_allowed(deed);
   }
+  expect_allowed({"a file", opening("/etc/passwd", O_RDONLY | O_CLOEXEC | O_NONBLOCK)},
+                 {kSlirp4netns, kKeeper, kHelper, kInit});
   for (const int fd : {pipe[0], pipe[1], epoll}) ::close(fd);
 }
 
 TEST(Seccomp, a_failed_assertion_is_told_as_such) {
-  const int status = status_after([] { return (std::abort(), true); });
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << status;
+  for (const Who& who : everybody()) {
+    const int status = status_after([] { return (std::abort(), true); }, who.list);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) << who.name << ": " << status;
+  }
 }
 
-TEST(Seccomp, run_may_end_what_its_child_has_left) {
+TEST(Seccomp, helpers_may_end_what_others_have_left) {
   const pid_t child = ::fork();
   if (child == 0) ::_exit(static_cast<int>(::sleep(5)));
-  expect_allowed({"SIGKILL", [&] { return ::kill(child, SIGKILL) == 0; }}, {.may_kill = true});
-  const int status = status_after([&] { return ::kill(child, SIGTERM) == 0; }, {.may_kill = true});
-  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) << "another signal";
+  expect_refused({"SIGTERM", [&] { return ::kill(child, SIGTERM) == 0; }}, {kKeeper, kPathKeeper});
+  expect_allowed({"SIGKILL", [&] { return ::kill(child, SIGKILL) == 0; }}, {kKeeper, kPathKeeper, kInit});
   ::waitpid(child, nullptr, 0);
+}
+
+TEST(Seccomp, files_are_removed_from_known_folders_alone) {
+  char folder[] = "/tmp/sf-keeper-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  ASSERT_EQ(::dup2(::open(folder, O_PATH | O_DIRECTORY), kFolder), kFolder);
+  ::close(::openat(kFolder, "one", O_WRONLY | O_CREAT, 0600));
+  ::close(::openat(kFolder, "two", O_WRONLY | O_CREAT, 0600));
+  expect_allowed({"unlinkat", [] { return ::unlinkat(kFolder, "one", 0) == 0; }}, {kKeeper});
+  expect_refused({"from another", [] { return ::unlinkat(78, "two", 0) == 0; }},
+                 {kKeeper, kPathKeeper, kHelper, kPathHelper, kInit});
+  EXPECT_EQ(::unlinkat(kFolder, "two", 0), 0);
+  EXPECT_EQ(::rmdir(folder), 0);
+  ::close(kFolder);
+}
+
+// Threads are there before the filter, which holds for them too, and they go on.
+TEST(Seccomp, holds_for_threads_that_are_there) {
+  for (const bool forbidden : {false, true}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      const rlimit none{};
+      static_cast<void>(::setrlimit(RLIMIT_CORE, &none));
+      std::array<int, 2> go{};
+      if (::pipe(go.data()) != 0) ::_exit(kUnexpected);
+      std::atomic<bool> done = false;
+      std::thread thread([&] {
+        char byte = 0;
+        static_cast<void>(::read(go[0], &byte, 1) < 0);
+        const std::vector<char> memory(64 << 20, 'x');
+        if (forbidden) static_cast<void>(::socket(AF_PACKET, SOCK_RAW, 0));
+        done = memory.back() == 'x';
+      });
+      if (!install_filter(kNative.list())) ::_exit(kNoFilter);
+      static_cast<void>(::write(go[1], "x", 1) < 0);
+      thread.join();
+      ::_exit(done ? 0 : kUnexpected);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    if (forbidden) {
+      EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) << status;
+    } else {
+      EXPECT_EQ(status, 0);
+    }
+  }
 }
 
 TEST(Seccomp, sets_no_new_privileges) {
   // PR_GET_NO_NEW_PRIVS is refused as well: the kernel's own word.
-  expect_allowed({"NoNewPrivs", [] {
+  expect_allowed({"NoNewPrivs",
+                  [] {
                     std::array<char, 4096> text{};
                     const int fd = ::open("/proc/self/status", O_RDONLY);
                     const ssize_t size = ::read(fd, text.data(), text.size());
                     const std::string status(text.data(), static_cast<std::size_t>(size));
                     return status.find("NoNewPrivs:\t1") != std::string::npos &&
                            status.find("Seccomp:\t2") != std::string::npos;
-                  }});
+                  }},
+                 {kSlirp4netns, kKeeper, kHelper, kInit});
 }
 
 }  // namespace
