@@ -36,6 +36,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
             return static_cast<std::uint32_t>(siphash(config_.key, counter));
           },
           make_token(TokenKind::dns)) {
+  dns_.set_gate(config.gate);
   if (config.network.ipv6) next_advertisement_ = Time::min();
 }
 
