@@ -7,6 +7,7 @@
 
 #include "base/result.hh"
 #include "cli/config.hh"
+#include "cli/policy_control.hh"
 #include "control/instance.hh"
 #include "engine/shard.hh"
 #include "host/loopback.hh"
@@ -16,10 +17,11 @@ namespace sf::cli {
 class ShardInstance final : public control::Instance {
  public:
   // `shard`, `loopback` and `config` outlive the instance; `clock` is the loop's.
-  ShardInstance(engine::Shard& shard, host::Loopback& loopback, const Config& config, std::string name,
-                std::function<Time()> clock)
+  ShardInstance(engine::Shard& shard, host::Loopback& loopback, PolicyControl& policy, const Config& config,
+                std::string name, std::function<Time()> clock)
       : shard_(shard),
         loopback_(loopback),
+        policy_(policy),
         config_(config),
         name_(std::move(name)),
         clock_(std::move(clock)),
@@ -34,6 +36,14 @@ class ShardInstance final : public control::Instance {
   }
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
+  [[nodiscard]] control::PolicyReport policy() const override { return policy_.report(); }
+  [[nodiscard]] Result<void> set_policy(const std::string& name, const std::string& text) override {
+    return policy_.set(name, text);
+  }
+  [[nodiscard]] Result<void> insert_policy_rule(policy::Action action, const std::string& rule) override {
+    return policy_.insert(action, rule);
+  }
+  [[nodiscard]] Result<void> reset_policy() override { return policy_.load(); }
 
  private:
   // Ports of both kinds share one row of numbers.
@@ -44,6 +54,7 @@ class ShardInstance final : public control::Instance {
 
   engine::Shard& shard_;
   host::Loopback& loopback_;
+  PolicyControl& policy_;
   const Config& config_;
   std::string name_;
   std::function<Time()> clock_;

@@ -20,6 +20,7 @@
 #include "link/bess.hh"
 #include "link/pcap.hh"
 #include "link/tap.hh"
+#include "policy/file.hh"
 #include "setup/sandbox.hh"
 #include "setup/seccomp.hh"
 
@@ -56,6 +57,13 @@ void raise_descriptor_limit() {
       setrlimit(RLIMIT_NOFILE, &limit));  // failing, the old limit holds, and running into it is logged
 }
 
+// The addresses by which the guest reaches the host's own loopback.
+std::vector<policy::LoopbackAlias> loopback_aliases(const Config& config) {
+  if (!config.host_loopback) return {};
+  const link::Network network = make_network(config);
+  return {{network.gateway4, link::kLoopback4}, {network.gateway6, link::kLoopback6}};
+}
+
 // Pieces that are let go go back to the system at once, instead of staying in the heap.
 void return_memory_early() {
   static_cast<void>(mallopt(M_MMAP_THRESHOLD, kPieceSize));
@@ -87,6 +95,17 @@ Result<void> Program::prepare(Config& config) {
   if (auto found = look_up(config.outbound_address6_of, false, config.outbound_address6); !found)
     return found;
   return host::check_options(host_options(config));
+}
+
+Result<std::optional<setup::RereadFile>> Program::check_policy(const Config& config) {
+  if (config.policy.file.empty()) return std::nullopt;
+  auto file = setup::RereadFile::open(config.policy.file);
+  if (!file) return tl::unexpected(file.error());
+  const auto text = file->read(policy::kMaxPolicyFile);
+  if (!text) return tl::unexpected(text.error());
+  const auto made = make_policy(config.policy, PolicyText{config.policy.file, *text}, {});
+  if (!made) return tl::unexpected(made.error());
+  return std::optional(*std::move(file));
 }
 
 Result<Program::Device> Program::open_device() {
@@ -128,7 +147,11 @@ Result<int> Program::run() {
 
   host::LinuxHost host(**loop, host_options(config_));
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
-  engine::Shard shard({make_network(config_), *key, {}, guest}, *link, host, log_);
+  PolicyControl policy(
+      config_.policy, [this] { return policy_file_->read(policy::kMaxPolicyFile); },
+      loopback_aliases(config_), *key, log_);
+  if (auto loaded = policy.load(); !loaded) return tl::unexpected(loaded.error());
+  engine::Shard shard({make_network(config_), *key, {}, guest, &policy.gate()}, *link, host, log_);
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.
   host::LoopbackPorts loopback(
       **loop,
@@ -136,13 +159,13 @@ Result<int> Program::run() {
         if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
       config_.command == Command::run ? kSpareSockets : 0, {}, log_);
-  ShardInstance instance(shard, loopback, config_, std::to_string(::getpid()),
+  ShardInstance instance(shard, loopback, policy, config_, std::to_string(::getpid()),
                          [&clock = **loop] { return clock.now(); });
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, **loop);
   if (!servers) return tl::unexpected(servers.error());
   AutoPorts auto_ports(instance, log_);
-  if (const auto watched = watch(**loop, loopback, auto_ports); !watched)
+  if (const auto watched = watch(**loop, loopback, auto_ports, policy); !watched)
     return tl::unexpected(watched.error());
   if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
   if (inside_.has_child()) {
@@ -152,6 +175,7 @@ Result<int> Program::run() {
   }
   const auto ended = (*loop)->run(shard, device->fd);
   log_drops(shard.stats(), log_);
+  policy.gate().summarize();
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
     // CMD's namespaces go with CMD: its status follows.
@@ -200,8 +224,10 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   return servers;
 }
 
-Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
-  if (auto watched = loop.watch(signals_.fd(), [this, &loop] { on_signals(loop); }); !watched) return watched;
+Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports,
+                            PolicyControl& policy) {
+  auto signals = loop.watch(signals_.fd(), [this, &loop, &policy] { on_signals(loop, policy); });
+  if (!signals) return signals;
   if (inside_.has_child()) {
     auto watched = loop.watch(
         inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
@@ -223,12 +249,24 @@ Result<void> Program::confine() {
     if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
   }
   if (!config_.seccomp) return {};
-  return setup::install_filter({.may_kill = config_.command == Command::run});
+  return setup::install_filter({.may_kill = config_.command == Command::run,
+                                .reads_in = policy_file_ ? policy_file_->directory() : -1});
 }
 
-void Program::on_signals(host::EventLoop& loop) {
+void Program::reload_policy(PolicyControl& policy) {
+  const auto loaded = policy.load();
+  if (loaded) {
+    log_.info("policy: read {} again", config_.policy.file);
+  } else {
+    log_.error("policy: {}; the old one stays", loaded.error().message);
+  }
+}
+
+void Program::on_signals(host::EventLoop& loop, PolicyControl& policy) {
   while (const auto event = signals_.next()) {
-    if (config_.command == Command::run) {
+    if (event->number == SIGHUP && event->from_process && !config_.policy.file.empty()) {
+      reload_policy(policy);
+    } else if (config_.command == Command::run) {
       if (setup::is_forwarded(*event)) inside_.forward(event->number);
     } else if (event->number == SIGINT || event->number == SIGTERM) {
       loop.stop(0);

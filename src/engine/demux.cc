@@ -130,7 +130,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (route.kind == Route::Kind::gateway || route.kind == Route::Kind::unreachable) {
     return send_error(in, packet, IcmpError::net_unreachable, now);
   }
-  if (config_.gate != nullptr && !dns &&
+  if (gate() != nullptr && !dns &&
       !config_.gate->admits(policy::Protocol::tcp, key.remote, route.address, now)) {
     drop(DropReason::policy_refused);
     return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
@@ -141,7 +141,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
 }
 
 std::unique_ptr<tcp::Inspector> Shard::inspector_for(const Endpoint& seen, const Route& route) {
-  if (config_.gate == nullptr) return nullptr;
+  if (gate() == nullptr) return nullptr;
   if (route.kind == Route::Kind::dns) return std::make_unique<DnsStreamInspector>(*config_.gate);
   if (!config_.gate->wants_server_name(seen.port)) return nullptr;
   return std::make_unique<ServerNameInspector>(*config_.gate, seen, route.address);
@@ -200,7 +200,7 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   const Endpoint seen{packet.destination, datagram->destination_port};
   udp::Flow* flow = udp_.find(guest, in.from);
-  if (config_.gate != nullptr && !admits(policy::Protocol::udp, flow, seen, route.address, now)) {
+  if (gate() != nullptr && !admits(policy::Protocol::udp, flow, seen, route.address, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
@@ -210,7 +210,7 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
-  if (config_.gate != nullptr) remember(*flow, seen);
+  if (gate() != nullptr) remember(*flow, seen);
   udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
 }
 
@@ -239,14 +239,14 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   const Endpoint guest{packet.source, message->echo_id()};
   const Endpoint seen{packet.destination, 0};
   icmp::Flow* flow = icmp_.find(guest, in.from);
-  if (config_.gate != nullptr && !admits(policy::Protocol::icmp, flow, seen, route.address, now)) {
+  if (gate() != nullptr && !admits(policy::Protocol::icmp, flow, seen, route.address, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = icmp_.find_or_open(guest, in.from, error, packet, now);
   if (flow == nullptr) return drop(DropReason::flow_limit);
-  if (config_.gate != nullptr) remember(*flow, seen);
+  if (gate() != nullptr) remember(*flow, seen);
   icmp_translator_.from_guest(*flow, packet, route.address, now);
 }
 

@@ -119,6 +119,10 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   template <typename Flow>
   [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, const Endpoint& seen,
                             const Address& address, Time now);
+  // The egress policy, where there is one now.
+  [[nodiscard]] policy::Gate* gate() const {
+    return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
+  }
   template <typename Flow>
   void remember(Flow& flow, const Endpoint& seen) const {
     flow.admitted = seen;

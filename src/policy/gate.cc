@@ -22,12 +22,17 @@ std::string describe(Protocol protocol, const Endpoint& seen, std::string_view n
 }  // namespace
 
 Gate::Gate(std::shared_ptr<const Policy> policy, SipKey key, const Log& log)
-    : policy_(std::move(policy)), learned_(key), refusals_(log), check_sni_(policy_->settings().check_sni) {}
+    : policy_(std::move(policy)), learned_(key), refusals_(log) {
+  if (policy_ == nullptr) return;
+  check_sni_ = policy_->settings().check_sni;
+  active_ = true;
+}
 
 void Gate::replace(std::shared_ptr<const Policy> policy) {
   const std::lock_guard lock(mutex_);
   policy_ = std::move(policy);
-  check_sni_.store(policy_->settings().check_sni, std::memory_order_relaxed);
+  check_sni_.store(policy_ != nullptr && policy_->settings().check_sni, std::memory_order_relaxed);
+  active_.store(policy_ != nullptr, std::memory_order_relaxed);
   learned_.forget_matches();
   if (generation_.fetch_add(1, std::memory_order_relaxed) + 1 == 0) ++generation_;
 }
@@ -45,6 +50,7 @@ bool Gate::refuse(const std::string& target) {
 
 bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now) {
   const std::lock_guard lock(mutex_);
+  if (policy_ == nullptr) return true;
   std::span<const NameMatch> names;
   if (policy_->has_names()) {
     // QUIC hides its first bytes' names well enough: there only the address speaks for itself.
@@ -61,6 +67,7 @@ bool Gate::wants_server_name(std::uint16_t port) const {
 
 bool Gate::admits_server(const Endpoint& seen, const Address& address, const wire::ServerName& server) {
   const std::lock_guard lock(mutex_);
+  if (policy_ == nullptr) return true;
   const std::string name =
       server.state == wire::ServerName::State::named ? normalized_name(server.name) : std::string();
   NameMatch match;
@@ -75,6 +82,7 @@ bool Gate::admits_server(const Endpoint& seen, const Address& address, const wir
 
 Gate::Question Gate::ask(const wire::DnsHeader& header, const wire::DnsQuestion& question) {
   const std::lock_guard lock(mutex_);
+  if (policy_ == nullptr) return Question::passes;
   const std::string name = normalized_name(question.name);
   const bool plain = header.opcode == 0 && question.dns_class == kInternetClass;
   if (plain && policy_->may_resolve(name)) return Question::passes;
@@ -84,7 +92,7 @@ Gate::Question Gate::ask(const wire::DnsHeader& header, const wire::DnsQuestion&
 
 bool Gate::learn(Bytes answer, Time now) {
   const std::lock_guard lock(mutex_);
-  if (!policy_->has_names()) return true;
+  if (policy_ == nullptr || !policy_->has_names()) return true;
   const auto read = wire::read_dns_answer(answer);
   if (!read) return true;
   if (read->has_ech && !policy_->settings().audit) return false;

@@ -33,11 +33,13 @@ class Gate {
   // Whether a DNS query may go on.
   enum class Question : std::uint8_t { passes, no_such_name, refused };
 
-  // `key` is for hashing. `log` outlives the gate.
+  // `policy` may be null: then everything passes. `key` is for hashing. `log` outlives the gate.
   Gate(std::shared_ptr<const Policy> policy, SipKey key, const Log& log);
 
   void replace(std::shared_ptr<const Policy> policy);
   [[nodiscard]] std::shared_ptr<const Policy> policy() const;
+  // There is a policy. Without one nothing needs to be asked.
+  [[nodiscard]] bool active() const { return active_.load(std::memory_order_relaxed); }
   // Changes with the policy; never 0.
   [[nodiscard]] std::uint32_t generation() const { return generation_.load(std::memory_order_relaxed); }
 
@@ -70,7 +72,8 @@ class Gate {
   LearnedNames learned_;
   Refusals refusals_;
   std::atomic<std::uint32_t> generation_{1};
-  std::atomic<bool> check_sni_;
+  std::atomic<bool> check_sni_{false};
+  std::atomic<bool> active_{false};
 };
 
 }  // namespace sf::policy
