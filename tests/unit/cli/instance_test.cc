@@ -50,7 +50,9 @@ class InstanceTest : public engine::ShardTest {
   const bool started_ = (start(), true);  // makes the shard
   FakeLoopback loopback_;
   Config options_;
-  ShardInstance instance_{*shard_, loopback_, options_, "1", [] { return Time{}; }};
+  const Log quiet_{LogLevel::error, [](LogLevel, std::string_view) {}};
+  PolicyControl policy_{options_.policy, [] { return Result<std::string>{}; }, {}, SipKey{}, quiet_};
+  ShardInstance instance_{*shard_, loopback_, policy_, options_, "1", [] { return Time{}; }};
 };
 
 // There is no process inside that could make the sockets.
