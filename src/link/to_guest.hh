@@ -62,6 +62,8 @@ class ToGuest {
   [[nodiscard]] Status send_frame(const MacAddress& to, wire::EtherType type, Bytes body);
 
   [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
+  // Segmentation is left to the device, both ways.
+  [[nodiscard]] bool takes_super_frames() const { return features_.tcp_gso; }
   // The largest IP packet that a TCP super-frame makes.
   [[nodiscard]] std::uint32_t max_tcp_packet() const {
     return features_.big_tcp ? kMaxBigTcpPacket : kMaxIpPacket;

@@ -10,6 +10,11 @@ constexpr std::uint8_t kMaxWindowScale = 14;        // RFC 7323 section 2.3
 constexpr std::uint8_t kSynTimeouts = 5;
 constexpr Duration kTimestampTick = 1ms;
 
+// As an option's field.
+std::uint16_t mss_field(std::uint32_t mss) {
+  return static_cast<std::uint16_t>(std::min<std::uint32_t>(mss, 0xffff));
+}
+
 }  // namespace
 
 Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time now)
@@ -17,7 +22,8 @@ Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time
       iss_(opening.iss),
       last_ack_sent_(Seq{syn.sequence}),
       timestamp_offset_(opening.timestamp_offset),
-      our_mss_(static_cast<std::uint16_t>(std::min<std::uint32_t>(opening.our_mss, 0xffff))),
+      our_mss_(mss_field(opening.our_mss)),
+      offered_mss_(mss_field(opening.offered_mss)),
       last_heard_(now) {
   agree(syn);
 }
@@ -25,7 +31,8 @@ Connection::Connection(const wire::TcpSegment& syn, const Opening& opening, Time
 Connection::Connection(const Opening& opening, Time now)
     : iss_(opening.iss),
       timestamp_offset_(opening.timestamp_offset),
-      our_mss_(static_cast<std::uint16_t>(std::min<std::uint32_t>(opening.our_mss, 0xffff))),
+      our_mss_(mss_field(opening.our_mss)),
+      offered_mss_(mss_field(opening.offered_mss)),
       phase_(Phase::syn_sent),
       syn_pending_(true),
       last_heard_(now),
@@ -211,7 +218,7 @@ void Connection::set_held(std::uint32_t held, std::uint32_t capacity) {
   held_ = held;
   capacity_ = capacity;
   const std::uint32_t room = capacity_ > held_ ? capacity_ - held_ : 0;
-  if (phase_ == Phase::open && receive_.window_update_due(room, capacity_, our_mss_)) ack_.demand();
+  if (phase_ == Phase::open && receive_.window_update_due(room, capacity_, offered_mss_)) ack_.demand();
 }
 
 void Connection::set_blocked(bool blocked, Time now) {
@@ -356,7 +363,7 @@ wire::TcpSegment Connection::make_syn(Time now) const {
   wire::TcpSegment header;
   header.sequence = iss_.value;
   header.flags.syn = true;
-  header.options.mss = our_mss_;
+  header.options.mss = offered_mss_;
   header.window = 0xffff;
   header.options.window_scale = kWindowScale;
   header.options.timestamps = wire::TcpTimestamps{timestamp(now), 0};
@@ -370,7 +377,7 @@ wire::TcpSegment Connection::make_syn_ack(Time now) {
   header.acknowledgment = receive_.next().value;
   header.flags.syn = true;
   header.flags.ack = true;
-  header.options.mss = our_mss_;
+  header.options.mss = offered_mss_;
   // Scaling starts after the handshake, so the first right edge is what 16 bits can say.
   header.window = 0xffff;
   if (scaling_) header.options.window_scale = kWindowScale;

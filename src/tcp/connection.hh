@@ -44,6 +44,7 @@ struct Opening {
   Seq iss;                         // RFC 6528
   std::uint32_t timestamp_offset;  // random per connection (RFC 7323 section 5.4)
   std::uint32_t our_mss;           // what the link's MTU leaves for payload without options
+  std::uint32_t offered_mss;       // what the guest is told, `our_mss` or less
 };
 
 // What a segment asks of the translator.
@@ -151,6 +152,7 @@ class Connection {
   std::uint32_t timestamp_offset_;
   std::uint32_t timestamp_recent_ = 0;
   std::uint16_t our_mss_;
+  std::uint16_t offered_mss_;
   std::uint8_t guest_scale_ = 0;
   std::uint8_t keep_alive_probes_ = 0;
   std::uint8_t syn_timeouts_ = 0;

@@ -1,4 +1,5 @@
 // How a flow begins, and how it ends: the part of tcp::Translator before and after the bytes.
+#include <algorithm>
 #include <array>
 
 #include "tcp/translator.hh"
@@ -32,6 +33,8 @@ Opening Translator::opening(const Endpoint& guest, const Endpoint& remote, Time 
   opening.timestamp_offset = static_cast<std::uint32_t>(siphash(key_, hash_input(guest, remote, 1)));
   opening.our_mss =
       network_.mtu - static_cast<std::uint32_t>(wire::ip_header_size(guest.address) + wire::kTcpHeaderSize);
+  opening.offered_mss =
+      to_guest_.takes_super_frames() ? std::min(opening.our_mss, kOfferedMss) : opening.our_mss;
   return opening;
 }
 

@@ -48,6 +48,10 @@ class Translator {
   static constexpr Duration kStarvedRetry = 10ms;
   // Per flow and turn, so that no flow starves the others: frames, each 64 KiB of a larger one counted.
   static constexpr std::uint32_t kFramesPerFlush = 8;
+  // The guest is offered no larger MSS at any MTU, where its super-frames come whole anyway: four make one.
+  // For segments of 64 KiB its kernel makes the send buffer so large that the data has left the cache when it
+  // is sent.
+  static constexpr std::uint32_t kOfferedMss = 16'000;
 
   Translator(host::Host& host, link::ToGuest& to_guest, const link::Network& network, PiecePool& pool,
              SipKey key, const Log& log)

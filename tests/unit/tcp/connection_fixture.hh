@@ -40,7 +40,7 @@ class ConnectionTest : public testing::Test {
     syn_.options.sack_permitted = true;
   }
 
-  void begin() { connection_.emplace(syn_, Opening{Seq{kIss}, 77, kOurMss}, now_); }
+  void begin() { connection_.emplace(syn_, Opening{Seq{kIss}, 77, kOurMss, kOurMss}, now_); }
   // As far as ESTABLISHED.
   void establish() {
     begin();

@@ -6,7 +6,7 @@ namespace {
 
 class ConnectionInbound : public ConnectionTest {
  protected:
-  ConnectionInbound() { connection_.emplace(Opening{Seq{kIss}, 77, kOurMss}, now_); }
+  ConnectionInbound() { connection_.emplace(Opening{Seq{kIss}, 77, kOurMss, kOurMss}, now_); }
 
   // The guest's answer.
   wire::TcpSegment syn_ack() const {

@@ -11,6 +11,7 @@ using testing::IsEmpty;
 
 class TranslatorConnect : public TranslatorTest {
  protected:
+  using TranslatorTest::TranslatorTest;
   // The last frame as an ICMP error about the guest's SYN.
   void expect_error_about_syn(wire::IcmpError expected) const {
     ASSERT_EQ(frames(), 1U);
@@ -287,6 +288,34 @@ TEST_F(TranslatorConnect, ASegmentOfNoFlowIsReset) {
   stray.flags.rst = true;
   translator_.refuse_segment(kGuestMac, guest_, remote_, stray);
   EXPECT_EQ(frames(), 0U) << "never a RST for a RST";
+}
+
+struct OfferedMss : TranslatorConnect {
+  explicit OfferedMss(link::Features features = link::kAllFeatures) : TranslatorConnect(256, features) {
+    network_.mtu = 65520;
+    syn_.options.mss = std::uint16_t{65480};
+  }
+  std::uint32_t offered() {
+    connect();
+    connected();
+    turn();
+    if (link_.sent.empty()) return 0;
+    const auto packet = wire::parse_ip(base::drop(link_.sent[0].bytes, wire::kEthernetHeaderSize));
+    const auto segment = wire::TcpSegment::parse(packet->payload);
+    return segment->options.mss.value_or(0);
+  }
+};
+struct OfferedMssWithoutOffloads : OfferedMss {
+  OfferedMssWithoutOffloads() : OfferedMss(link::Features{}) {}
+};
+
+TEST_F(OfferedMss, IsSmallWhereSuperFramesComeWhole) {
+  EXPECT_EQ(offered(), Translator::kOfferedMss);
+  EXPECT_EQ(flow().connection.segment_size(), 65480U) << "what we send is as large as the guest takes it";
+}
+
+TEST_F(OfferedMssWithoutOffloads, IsWhatTheMtuLeaves) {
+  EXPECT_EQ(offered(), 65480U);
 }
 
 }  // namespace
