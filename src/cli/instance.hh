@@ -43,7 +43,7 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] Result<void> insert_policy_rule(policy::Action action, const std::string& rule) override {
     return policy_.insert(action, rule);
   }
-  [[nodiscard]] Result<void> reset_policy() override { return policy_.load(); }
+  [[nodiscard]] Result<void> reset_policy() override { return policy_.reload(); }
 
  private:
   // Ports of both kinds share one row of numbers.

@@ -150,6 +150,7 @@ void add_policy_options(CLI::App& app, Config& config) {
   app.add_flag("--check-sni", config.policy.check_sni,
                "Server names in TLS (port 443) and HTTP (port 80) have to be allowed too");
   app.add_flag("--audit", config.policy.audit, "Log what would be refused, and let it pass");
+  app.add_flag("--seal-policy", config.policy.sealed, "No change of the policy at run time, by nobody");
   add_value(app, "--dns-refusal", "HOW", "Names not allowed get nxdomain or refused (nxdomain)",
             config.policy.refuse_with_refused, [](auto option, auto text) -> Result<std::optional<bool>> {
               if (text == "refused") return true;
@@ -183,9 +184,10 @@ Result<void> take_policy_order(const CLI::App& app, PolicyOptions& policy) {
   if (policy.any() && !refuses) {
     return fail("--allow: refuses nothing by itself; add --deny-all after the last one");
   }
-  if (!policy.any() && (policy.check_sni || policy.audit || policy.refuse_with_refused)) {
+  if (!policy.any() && (policy.check_sni || policy.audit || policy.sealed || policy.refuse_with_refused)) {
     return fail(
-        "--check-sni, --audit and --dns-refusal: need a policy; add --allow, --deny, --deny-all or --policy");
+        "--check-sni, --audit, --seal-policy and --dns-refusal: need a policy; add --allow, --deny, "
+        "--deny-all or --policy");
   }
   const auto files = std::ranges::count(policy.items, PolicyItem::Kind::file, &PolicyItem::kind);
   if (files > 1)

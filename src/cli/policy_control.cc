@@ -20,7 +20,18 @@ Result<void> PolicyControl::load() {
   return {};
 }
 
+Result<void> PolicyControl::changeable() const {
+  if (!options_.sealed) return {};
+  return fail("the policy cannot be changed: it was started with --seal-policy; start another instance");
+}
+
+Result<void> PolicyControl::reload() {
+  if (auto may = changeable(); !may) return may;
+  return load();
+}
+
 Result<void> PolicyControl::set(const std::string& name, const std::string& text) {
+  if (auto may = changeable(); !may) return may;
   PolicyOptions only_file;
   only_file.items.push_back({.kind = PolicyItem::Kind::file, .rule = {}});
   auto made = make_policy(only_file, PolicyText{name, text}, aliases_);
@@ -30,6 +41,7 @@ Result<void> PolicyControl::set(const std::string& name, const std::string& text
 }
 
 Result<void> PolicyControl::insert(policy::Action action, std::string_view text) {
+  if (auto may = changeable(); !may) return may;
   const auto present = gate_.policy();
   if (present != nullptr && present->rules().size() >= policy::kMaxRules) {
     return fail("the policy has {} rules already; replace it with policy set", policy::kMaxRules);

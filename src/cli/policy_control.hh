@@ -24,9 +24,13 @@ class PolicyControl {
                 SipKey key, const Log& log)
       : options_(options), read_(std::move(read)), aliases_(std::move(aliases)), gate_(nullptr, key, log) {}
 
+  // Nothing may change at run time: whoever runs inside as the same user could do it, or write the file.
+  [[nodiscard]] bool sealed() const { return options_.sealed; }
   // What the options say, with the file as it is now; all changes at run time are gone. After an Error all is
   // as it was.
   [[nodiscard]] Result<void> load();
+  // The same at run time.
+  [[nodiscard]] Result<void> reload();
   // The content of a policy file instead of everything.
   [[nodiscard]] Result<void> set(const std::string& name, const std::string& text);
   // Before all others.
@@ -36,6 +40,8 @@ class PolicyControl {
   [[nodiscard]] policy::Gate& gate() { return gate_; }
 
  private:
+  [[nodiscard]] Result<void> changeable() const;
+
   const PolicyOptions& options_;
   ReadFile read_;
   std::vector<policy::LoopbackAlias> aliases_;

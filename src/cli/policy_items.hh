@@ -23,6 +23,7 @@ struct PolicyOptions {
   std::string file;  // --policy; empty: none
   bool check_sni = false;
   bool audit = false;
+  bool sealed = false;  // no change at run time
   std::optional<bool> refuse_with_refused;
 
   [[nodiscard]] bool any() const { return !items.empty(); }

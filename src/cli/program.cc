@@ -254,7 +254,7 @@ Result<void> Program::confine() {
 }
 
 void Program::reload_policy(PolicyControl& policy) {
-  const auto loaded = policy.load();
+  const auto loaded = policy.reload();
   if (loaded) {
     log_.info("policy: read {} again", config_.policy.file);
   } else {

@@ -281,6 +281,24 @@ def test_changed_at_run_time(servers, make_guest, lab):
     assert any(entry["target"] == "dns host5.many.test" for entry in report["refused"])
 
 
+def test_sealed(servers, make_guest, lab):
+    """Not even by the command that runs inside as the same user, who finds the control socket and the file."""
+    runtime = lab.path("runtime")
+    runtime.mkdir()
+    runtime.chmod(0o777)
+    path = lab.path("policy")
+    path.write_text('default = "deny"\nrules = ["allow allowed.policy.test:80"]\n')
+    path.chmod(0o644)
+    guest = make_guest("--dns", DNS4, "--policy", path, "--seal-policy", env={"XDG_RUNTIME_DIR": str(runtime)})
+    for words in (["allow", "internet"], ["set", str(path)], ["reset"]):
+        done = control(lab, guest, *words, check=False)
+        assert done.returncode == 1 and "--seal-policy" in done.stderr
+    path.write_text('default = "allow"\n')
+    os.kill(guest.forwarder, signal.SIGHUP)
+    wait_for(lambda: "--seal-policy; start another instance; the old one stays" in guest.messages(), 5, "the complaint")
+    assert refused(guest, "http://www.cdn.test/who")
+
+
 @pytest.mark.parametrize("options,expected", [
     (["--allow", "a.test:x", "--deny-all"], "--allow 'a.test:x': column 8: expected a port from 1 to 65535, not 'x'"),
     (["--allow", "a.test"], "--allow: refuses nothing by itself"),
