@@ -102,7 +102,7 @@ int run(cli::Config config, const setup::SignalState& signals) {
     log.error("{}", prepared.error().message);
     return cli::kExitFailure;
   }
-  const auto policy_file = Program::check_policy(config);
+  auto policy_file = Program::check_policy(config);
   if (!policy_file) {
     log.error("{}", policy_file.error().message);
     return cli::kExitFailure;

@@ -245,12 +245,14 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
 
 // All that the program has to open is open.
 Result<void> Program::confine() {
+  if (policy_file_ && (config_.sandbox || config_.seccomp)) {
+    if (auto held = policy_file_->hold(); !held) return held;
+  }
   if (config_.sandbox) {
     if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
   }
   if (!config_.seccomp) return {};
-  return setup::install_filter({.may_kill = config_.command == Command::run,
-                                .reads_in = policy_file_ ? policy_file_->directory() : -1});
+  return setup::install_filter({.may_kill = config_.command == Command::run});
 }
 
 void Program::reload_policy(PolicyControl& policy) {

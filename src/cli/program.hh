@@ -24,7 +24,7 @@ class Program {
  public:
   // `inside` is ready to be released; all outlive the program.
   Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals,
-          const std::optional<setup::RereadFile>& policy_file)
+          std::optional<setup::RereadFile>& policy_file)
       : config_(config), log_(log), inside_(inside), signals_(signals), policy_file_(policy_file) {}
 
   // The policy file, where there is one, and that it can be read and understood.
@@ -58,7 +58,7 @@ class Program {
   const Log& log_;
   setup::Inside& inside_;
   const setup::SignalSource& signals_;
-  const std::optional<setup::RereadFile>& policy_file_;
+  std::optional<setup::RereadFile>& policy_file_;
   Once ready_;
 };
 

@@ -15,8 +15,6 @@ namespace sf::setup {
 struct SeccompSettings {
   // The program may have to kill what its child has left: true for `run` alone.
   bool may_kill = false;
-  // A directory in which files are opened by name, beside the working directory; -1: none.
-  int reads_in = -1;
 };
 
 // A condition on one argument: its lower 32 bits, which is where system calls take an int from, with `mask`

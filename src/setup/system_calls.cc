@@ -66,11 +66,10 @@ void add_bess(Calls& calls) {
 }
 
 // host/linux_resolvers, and the control socket's file, which goes with the process.
-void add_files(Calls& calls, int reads_in) {
+void add_files(Calls& calls) {
   // O_TMPFILE writes, and has O_DIRECTORY in it, which nobody here needs either.
   constexpr int kNot = O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | O_TMPFILE | O_PATH;
   calls.push_back({"openat", {is(0, AT_FDCWD), has_none_of(2, kNot)}});
-  if (reads_in >= 0) calls.push_back({"openat", {is(0, reads_in), has_none_of(2, kNot)}});
   calls.push_back({"open", {has_none_of(1, kNot)}});
   add(calls, {"stat", "stat64", "newfstatat", "fstatat64", "statx"});
   calls.push_back({"unlinkat", {is(2, 0)}});
@@ -130,7 +129,7 @@ std::vector<AllowedCall> allowed_calls(const SeccompSettings& settings) {
   add_event_loop(calls);
   add_descriptors(calls);
   add_bess(calls);
-  add_files(calls, settings.reads_in);
+  add_files(calls);
   add_sockets(calls);
   add_socket_options(calls);
   add_children(calls, settings);
