@@ -3,7 +3,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 status=0
-mapfile -t files < <(find src tests -name '*.cc' -o -name '*.hh' | sort)
+mapfile -t files < <(find src tests bench -name '*.cc' -o -name '*.hh' | sort)
 mapfile -t sources < <(find src -name '*.cc' | sort)
 
 clang-format-16 --dry-run -Werror "${files[@]}" || status=1

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <memory>
+#include <mutex>
+#include <set>
+
 namespace sf::base {
 
 std::optional<LogLevel> parse_log_level(std::string_view text) {
@@ -24,6 +28,17 @@ std::string_view to_string(LogLevel level) {
       return "debug";
   }
   return "unknown";
+}
+
+Log without_repetitions(const Log& to) {
+  struct Said {
+    std::mutex mutex;
+    std::set<std::string, std::less<>> lines;
+  };
+  return {to.level(), [&to, said = std::make_shared<Said>()](LogLevel level, std::string_view message) {
+            const std::scoped_lock lock(said->mutex);
+            if (said->lines.emplace(message).second) to.write(level, message);
+          }};
 }
 
 std::string json_line(LogLevel level, std::string_view message, std::string_view time) {

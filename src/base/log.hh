@@ -25,6 +25,7 @@ class Log {
 
   Log(LogLevel level, Sink sink) : level_(level), sink_(std::move(sink)) {}
 
+  [[nodiscard]] LogLevel level() const { return level_; }
   [[nodiscard]] bool enabled(LogLevel level) const { return level <= level_; }
   void write(LogLevel level, std::string_view message) const {
     if (enabled(level)) sink_(level, message);
@@ -56,6 +57,10 @@ class Log {
   LogLevel level_;
   Sink sink_;
 };
+
+// `to`'s lines, each but once whichever thread says it: for several that do the same, and each of which may find the same
+// out. They say little, so all of it is remembered. `to` outlives it.
+[[nodiscard]] Log without_repetitions(const Log& to);
 
 // True the first time only.
 class Once {

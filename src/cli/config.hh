@@ -46,9 +46,11 @@ struct Config {
   std::uint32_t mtu = 1500;
   Prefix cidr{Address::v4(10, 0, 2, 0), 24};
   bool ipv6 = true;
+  bool offload = true;  // segmentation and checksums are the kernel's work
   Prefix cidr6{Address::v6({0xfd}), 64};
   std::optional<MacAddress> mac;  // the guest's; the kernel chooses one where it is absent
   std::string tap_name = "tap0";
+  unsigned threads = 0;  // each with a queue of the TAP; 0: as many as suit the machine
 
   // The way out.
   bool host_loopback = false;

@@ -66,6 +66,7 @@ Result<engine::PublishedPort> ShardInstance::publish(const engine::PublishRule& 
                 at.address.to_string(), host::to_string(error), remedy(error, at.port));
   };
   engine::PublishedPort published;
+  std::vector<std::uint32_t> ids;
   if (rule.loopback) {
     const auto port = loopback_.add({.stream = rule.transport == engine::Transport::tcp,
                                      .host_address = rule.host_address,
@@ -74,14 +75,48 @@ Result<engine::PublishedPort> ShardInstance::publish(const engine::PublishRule& 
                                      .guest_port = rule.guest_port});
     if (!port) return refused(port.error().error, port.error().at);
     published = from_loopback(*port);
+    ids = {port->id};
   } else {
-    const auto port = shard_.published().add(rule);
+    const auto port = open(rule, ids);
     if (!port) return refused(port.error().error, port.error().at);
     published = *port;
   }
-  ports_[next_id_] = {rule.loopback, published.id};
+  ports_[next_id_] = {rule.loopback, std::move(ids)};
   published.id = next_id_++;
   return published;
+}
+
+// At every shard, or at the one that has the guest's port; all or none.
+tl::expected<engine::PublishedPort, engine::PublishError> ShardInstance::open(
+    const engine::PublishRule& rule, std::vector<std::uint32_t>& ids) {
+  const bool tcp = rule.transport == engine::Transport::tcp;
+  const unsigned count = shards_.count();
+  const unsigned first = tcp ? 0 : shards_.udp_owner(rule.guest_port);
+  ids.assign(count, 0);
+  const auto open_at = [&](unsigned index, const engine::PublishRule& what, host::PortSharing sharing) {
+    tl::expected<engine::PublishedPort, engine::PublishError> port = tl::unexpected(engine::PublishError{});
+    shards_.visit(index, [&](engine::Shard& shard) { port = shard.published().add(what, sharing); });
+    if (port) ids[index] = port->id;
+    return port;
+  };
+  const auto opened =
+      open_at(first, rule, tcp && count > 1 ? host::PortSharing::first : host::PortSharing::none);
+  if (!opened || !tcp) return opened;
+  engine::PublishRule chosen = rule;
+  chosen.host_port = opened->rule.host_port;
+  for (unsigned other = 1; other < count; ++other) {
+    const auto joined = open_at(other, chosen, host::PortSharing::joins);
+    if (joined) continue;
+    close(ids);
+    return joined;
+  }
+  return opened;
+}
+
+void ShardInstance::close(const std::vector<std::uint32_t>& ids) {
+  shards_.visit_all([&](unsigned index, engine::Shard& shard) {
+    if (ids[index] != 0) shard.published().remove(ids[index]);
+  });
 }
 
 bool ShardInstance::unpublish(engine::PublishId id) {
@@ -89,25 +124,40 @@ bool ShardInstance::unpublish(engine::PublishId id) {
   if (found == ports_.end()) return false;
   const Port port = found->second;
   ports_.erase(found);
-  return port.loopback ? loopback_.remove(port.id) : shard_.published().remove(port.id);
+  if (port.loopback) return loopback_.remove(port.ids.front());
+  close(port.ids);
+  return true;
 }
 
 std::vector<engine::PublishedPort> ShardInstance::published() const {
-  std::map<std::uint32_t, engine::PublishedPort> direct;
+  std::vector<std::map<std::uint32_t, engine::PublishedPort>> direct(shards_.count());
+  shards_.visit_all([&](unsigned index, engine::Shard& shard) {
+    for (const engine::PublishedPort& port : shard.published().list()) direct[index][port.id] = port;
+  });
   std::map<std::uint32_t, engine::PublishedPort> loopback;
-  for (const engine::PublishedPort& port : shard_.published().list()) direct[port.id] = port;
   for (const host::LoopbackPort& port : loopback_.list()) loopback[port.id] = from_loopback(port);
   std::vector<engine::PublishedPort> all;
   all.reserve(ports_.size());
   for (const auto& [id, port] : ports_) {
-    all.push_back((port.loopback ? loopback : direct)[port.id]);
-    all.back().id = id;
+    engine::PublishedPort sum;
+    if (port.loopback) sum = loopback[port.ids.front()];
+    for (std::size_t index = 0; !port.loopback && index < direct.size(); ++index) {
+      if (port.ids[index] == 0) continue;
+      const engine::PublishedPort& part = direct[index][port.ids[index]];
+      sum.rule = part.rule;
+      sum.accepted += part.accepted;
+    }
+    sum.id = id;
+    all.push_back(sum);
   }
   return all;
 }
 
-std::vector<engine::FlowInfo> ShardInstance::flows() const {
-  std::vector<engine::FlowInfo> all = shard_.flows();
+engine::FlowList ShardInstance::flows(std::size_t limit) const {
+  std::vector<engine::FlowList> parts(shards_.count());
+  shards_.visit_all([&](unsigned index, engine::Shard& shard) { parts[index] = shard.flows(limit); });
+  engine::FlowList all;
+  for (engine::FlowList& part : parts) all.add(std::move(part));
   for (const host::LoopbackFlow& flow : loopback_.flows()) {
     engine::FlowInfo info;
     info.protocol = flow.stream ? engine::FlowInfo::Protocol::tcp : engine::FlowInfo::Protocol::udp;
@@ -117,13 +167,18 @@ std::vector<engine::FlowInfo> ShardInstance::flows() const {
     info.state = flow.state;
     info.bytes_from_guest = flow.bytes_from_guest;
     info.bytes_to_guest = flow.bytes_to_guest;
-    all.push_back(info);
+    all.flows.push_back(info);
+    ++all.total;
   }
+  all.cut(limit);
   return all;
 }
 
 engine::Totals ShardInstance::totals() const {
-  engine::Totals totals = shard_.totals();
+  std::vector<engine::Totals> parts(shards_.count());
+  shards_.visit_all([&](unsigned index, engine::Shard& shard) { parts[index] = shard.totals(); });
+  engine::Totals totals;
+  for (const engine::Totals& part : parts) totals.add(part);
   const host::LoopbackTotals loopback = loopback_.totals();
   totals.tcp_opened += loopback.opened;
   totals.bytes_from_guest += loopback.bytes_from_guest;

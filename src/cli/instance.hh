@@ -1,25 +1,26 @@
-// This process as the control socket sees it: published ports, flows and sums of its shard.
+// This process as the control socket sees it: published ports, flows and sums of its shards.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "base/result.hh"
 #include "cli/config.hh"
 #include "cli/policy_control.hh"
+#include "cli/shards.hh"
 #include "control/instance.hh"
-#include "engine/shard.hh"
 #include "host/loopback.hh"
 
 namespace sf::cli {
 
 class ShardInstance final : public control::Instance {
  public:
-  // `shard`, `loopback` and `config` outlive the instance; `clock` is the loop's.
-  ShardInstance(engine::Shard& shard, host::Loopback& loopback, PolicyControl& policy, const Config& config,
+  // `shards`, `loopback`, `policy` and `config` outlive the instance; `clock` is the loop's.
+  ShardInstance(Shards& shards, host::Loopback& loopback, PolicyControl& policy, const Config& config,
                 std::string name, std::function<Time()> clock)
-      : shard_(shard),
+      : shards_(shards),
         loopback_(loopback),
         policy_(policy),
         config_(config),
@@ -30,10 +31,7 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] Result<engine::PublishedPort> publish(const engine::PublishRule& rule) override;
   [[nodiscard]] bool unpublish(engine::PublishId id) override;
   [[nodiscard]] std::vector<engine::PublishedPort> published() const override;
-  [[nodiscard]] std::vector<engine::FlowInfo> flows() const override;
-  [[nodiscard]] std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const override {
-    return shard_.remote_rtt(flow);
-  }
+  [[nodiscard]] engine::FlowList flows(std::size_t limit) const override;
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
   [[nodiscard]] control::PolicyReport policy() const override { return policy_.report(); }
@@ -49,10 +47,14 @@ class ShardInstance final : public control::Instance {
   // Ports of both kinds share one row of numbers.
   struct Port {
     bool loopback = false;
-    std::uint32_t id = 0;  // among its kind
+    std::vector<std::uint32_t> ids{};  // among its kind; by shard where it is not loopback, 0 for none
   };
 
-  engine::Shard& shard_;
+  [[nodiscard]] tl::expected<engine::PublishedPort, engine::PublishError> open(
+      const engine::PublishRule& rule, std::vector<std::uint32_t>& ids);
+  void close(const std::vector<std::uint32_t>& ids);
+
+  Shards& shards_;
   host::Loopback& loopback_;
   PolicyControl& policy_;
   const Config& config_;

@@ -29,6 +29,8 @@ setup::NetworkSettings network_settings(const cli::Config& config) {
   const bool untouched = config.slirp4netns && !config.configure;
   if (!untouched) settings.tap.mtu = config.mtu;
   settings.tap.mac = config.mac;
+  settings.tap.offload = config.offload;
+  settings.tap.queues = Program::threads(config);
   settings.tap.keep_existing = !config.configure;
   settings.configure = config.configure;
   settings.bring_up = !untouched;
@@ -53,7 +55,8 @@ std::string attach_target(const cli::Config& config) {
 Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
                                    const Log& log) {
   const setup::NetworkSettings network = network_settings(config);
-  if (config.target_kind == cli::TargetKind::tap_descriptor) return setup::start_adopted(config.tap_fd);
+  if (config.target_kind == cli::TargetKind::tap_descriptor)
+    return setup::start_adopted(config.tap_fd, config.offload);
   if (config.target_kind == cli::TargetKind::bess) {
     // Where the peer is has to be learnt from what it sends.
     setup::TapDevice socket;

@@ -55,6 +55,14 @@ void add_network_options(CLI::App& app, Config& config) {
       "--no-ipv6", [&config] { config.ipv6 = false; }, "No IPv6 inside");
   add_value(app, "--mac", "MAC", "MAC address of the TAP (the kernel chooses one)", config.mac, parse_mac);
   add_value(app, "--tap-name", "NAME", "Name of the TAP (tap0)", config.tap_name, parse_interface);
+  add_value(app, "--offload", "on|off", "Have the kernel segment and check (on); off is slow, for comparison",
+            config.offload, [](auto option, auto text) -> Result<bool> {
+              if (text == "on" || text == "off") return text == "on";
+              return fail("{} '{}': must be on or off", option, text);
+            });
+  add_value(app, "--threads", "N",
+            "Threads that move packets, 1 to 32 (1 with one or two CPUs, else up to 4)", config.threads,
+            [](auto option, auto text) { return parse_number(option, text, 1, kMaxThreads); });
   app.add_flag("--host-loopback", config.host_loopback,
                "The gateway address leads to the host's 127.0.0.1 and ::1");
   add_value(app, "--outbound-addr", "IPV4", "Source address of what leaves the host over IPv4",
@@ -265,6 +273,12 @@ Result<void> check_together(const Config& config) {
   }
   if (!config.dns && !config.dns_servers.empty()) {
     return fail("--dns and --no-dns: contradict each other; leave one of them out");
+  }
+  const auto named = [](const PolicyItem& item) { return item.rule.has_name(); };
+  if (!config.dns && std::ranges::any_of(config.policy.items, named)) {
+    return fail(
+        "--allow or --deny with a name, and --no-dns: names are enforced by the DNS forwarder; leave "
+        "--no-dns out");
   }
   if (config.ready_fd >= 0 && config.ready_fd == config.exit_fd) {
     return fail("--ready-fd and --exit-fd: cannot be the same descriptor {}; open two", config.ready_fd);

@@ -1,10 +1,12 @@
 #include "cli/program.hh"
 
 #include <malloc.h>
+#include <sched.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -15,10 +17,7 @@
 #include "control/directory.hh"
 #include "control/publish_syntax.hh"
 #include "control/server.hh"
-#include "engine/shard.hh"
-#include "host/linux_host.hh"
 #include "link/bess.hh"
-#include "link/pcap.hh"
 #include "link/tap.hh"
 #include "policy/file.hh"
 #include "setup/sandbox.hh"
@@ -28,18 +27,38 @@ namespace sf::cli {
 namespace {
 
 constexpr unsigned kSpareSockets = 16;
+constexpr int kMostThreadsUnasked = 4;
 
-Result<SipKey> random_key() {
-  SipKey key;
-  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
-    return fail("reading random numbers for the flow table failed: {}; the kernel has to have getrandom(2)",
-                std::strerror(errno));
-  }
-  return key;
+link::Features features_of(const setup::TapOffloads& offloads) {
+  return {.checksum = offloads.checksum,
+          .tcp4_gso = offloads.tso4,
+          .tcp6_gso = offloads.tso6,
+          .big_tcp = offloads.tso4 && link::kernel_has_big_tcp(),
+          .udp_gso = offloads.uso};
 }
 
-host::HostOptions host_options(const Config& config) {
+// Once, at the start. What only a newer kernel has is no fault of this one's, nor a TAP that somebody else
+// has made.
+void log_missing(const setup::TapDevice& device, const Log& log) {
+  const setup::TapOffloads& on = device.offloads;
+  if (!device.vnet_header) {
+    log.debug("the TAP has no vnet header (IFF_VNET_HDR): no offloads, which costs speed");
+  } else if (!on.checksum) {
+    log.info(
+        "the kernel refuses the offloads of the TAP (TUNSETOFFLOAD): going on without, which costs speed");
+  } else if (!on.tso4 || !on.tso6) {
+    log.info("the kernel refuses TCP segmentation over {} on the TAP: going on without, which costs speed",
+             on.tso4 ? "IPv6" : "IPv4 and IPv6");
+  } else if (!on.uso) {
+    log.debug("no UDP segmentation on the TAP (Linux 6.2 has it)");
+  }
+  if (on.tso4 && !link::kernel_has_big_tcp()) log.debug("no TCP frames above 64 KiB (Linux 6.3 has them)");
+}
+
+host::HostOptions host_options(const Config& config, const Log* log = nullptr) {
   host::HostOptions options;
+  options.offload = config.offload;
+  options.log = log;
   options.outbound4 = config.outbound_address4;
   options.outbound6 = config.outbound_address6;
   options.outbound_interface = config.outbound_interface;
@@ -108,73 +127,87 @@ Result<std::optional<setup::RereadFile>> Program::check_policy(const Config& con
   return std::optional(*std::move(file));
 }
 
-Result<Program::Device> Program::open_device() {
+unsigned Program::threads(const Config& config) {
+  if (config.threads != 0) return config.threads;
+  if (config.slirp4netns) return 1;  // as it is; many of them run side by side
+  cpu_set_t mine;
+  if (::sched_getaffinity(0, sizeof(mine), &mine) != 0) return 1;
+  const int cpus = CPU_COUNT(&mine);
+  return cpus <= 2 ? 1 : static_cast<unsigned>(std::min(cpus, kMostThreadsUnasked));
+}
+
+Result<std::vector<Workers::Device>> Program::open_devices() {
+  std::vector<Workers::Device> devices;
   if (config_.target_kind == TargetKind::bess) {
     auto bess = link::Bess::listen(config_.target);
     if (!bess) return tl::unexpected(bess.error());
     const int fd = (*bess)->fd();
-    return Device{*std::move(bess), fd};
+    devices.push_back({*std::move(bess), fd});
+  } else {
+    setup::TapDevice& device = inside_.tap();
+    const link::Features features = features_of(device.offloads);
+    if (config_.offload) log_missing(device, log_);
+    for (UniqueFd& queue : device.queues) {
+      auto tap = std::make_unique<link::Tap>(std::move(queue), device.vnet_header, features);
+      const int fd = tap->fd();
+      devices.push_back({std::move(tap), fd});
+    }
   }
-  setup::TapDevice& device = inside_.tap();
-  auto tap = std::make_unique<link::Tap>(std::move(device.queues.at(0)), device.vnet_header,
-                                         link::Features{.checksum = true,
-                                                        .tcp_gso = true,
-                                                        .big_tcp = link::kernel_has_big_tcp(),
-                                                        .udp_gso = device.udp_gso});
-  const int fd = tap->fd();
-  return Device{std::move(tap), fd};
+  if (config_.threads > devices.size()) {
+    log_.info("--threads {}: '{}' has a single queue, so one thread moves all packets", config_.threads,
+              inside_.tap().name);
+  }
+  return devices;
 }
 
 Result<int> Program::run() {
   raise_descriptor_limit();
   return_memory_early();
-  const auto key = random_key();
-  if (!key) return tl::unexpected(key.error());
-  auto loop = host::EventLoop::create();
-  if (!loop) return tl::unexpected(loop.error());
-
-  const auto device = open_device();
-  if (!device) return tl::unexpected(device.error());
-  link::Link* link = device->link.get();
-  std::unique_ptr<link::PcapTee> tee;
-  if (!config_.pcap_file.empty()) {
-    auto opened = link::PcapTee::create(*link, config_.pcap_file, inside_.tap().name, host::unix_time, log_);
-    if (!opened) return tl::unexpected(opened.error());
-    tee = std::move(*opened);
-    link = tee.get();
-    (*loop)->at_turn_end([&tee] { tee->flush(); });
-  }
-
-  host::LinuxHost host(**loop, host_options(config_));
+  auto devices = open_devices();
+  if (!devices) return tl::unexpected(devices.error());
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
+  SipKey key;
+  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
+    return fail("reading random numbers for the policy failed: {}; the kernel has to have getrandom(2)",
+                std::strerror(errno));
+  }
+  // Outlives the workers, which ask its gate.
   PolicyControl policy(
       config_.policy, [this] { return policy_file_->read(policy::kMaxPolicyFile); },
-      loopback_aliases(config_), *key, log_);
+      loopback_aliases(config_), key, log_);
   if (auto loaded = policy.load(); !loaded) return tl::unexpected(loaded.error());
-  engine::Shard shard({make_network(config_), *key, {}, guest, &policy.gate()}, *link, host, log_);
+  auto workers = Workers::create(*std::move(devices),
+                                 {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate()},
+                                  .host = host_options(config_, &log_),
+                                  .pcap_file = config_.pcap_file,
+                                  .interface_name = inside_.tap().name},
+                                 log_);
+  if (!workers) return tl::unexpected(workers.error());
+  host::EventLoop& loop = (*workers)->loop();
+
   // A spare socket holds the namespace, which is to end before the program where it is not run's own.
   host::LoopbackPorts loopback(
-      **loop,
+      loop,
       [this, &loopback](host::GuestSocketKind kind, unsigned count) {
         if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
       config_.command == Command::run ? kSpareSockets : 0, {}, log_);
-  ShardInstance instance(shard, loopback, policy, config_, std::to_string(::getpid()),
-                         [&clock = **loop] { return clock.now(); });
+  ShardInstance instance(**workers, loopback, policy, config_, std::to_string(::getpid()),
+                         [&loop] { return loop.now(); });
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
-  auto servers = serve(instance, **loop);
+  auto servers = serve(instance, loop);
   if (!servers) return tl::unexpected(servers.error());
   AutoPorts auto_ports(instance, log_);
-  if (const auto watched = watch(**loop, loopback, auto_ports, policy); !watched)
+  if (const auto watched = watch(loop, loopback, auto_ports, policy); !watched)
     return tl::unexpected(watched.error());
-  if (const auto confined = confine(); !confined) return tl::unexpected(confined.error());
+  if (const auto confined = confine(**workers); !confined) return tl::unexpected(confined.error());
   if (inside_.has_child()) {
     inside_.release();
   } else {
     tell_ready();
   }
-  const auto ended = (*loop)->run(shard, device->fd);
-  log_drops(shard.stats(), log_);
+  const auto ended = (*workers)->run();
+  log_drops((*workers)->stats(), log_);
   policy.gate().summarize();
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
@@ -243,14 +276,16 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
   return loop.watch(config_.exit_fd, [&loop] { loop.stop(0); });
 }
 
-// All that the program has to open is open.
-Result<void> Program::confine() {
+// All that the program has to open is open. A new user namespace takes a process of one thread, and the
+// filter does not allow to make one.
+Result<void> Program::confine(Workers& workers) {
   if (policy_file_ && (config_.sandbox || config_.seccomp)) {
     if (auto held = policy_file_->hold(); !held) return held;
   }
   if (config_.sandbox) {
     if (auto entered = setup::enter_sandbox({}, log_); !entered) return entered;
   }
+  if (auto started = workers.start(); !started) return started;
   if (!config_.seccomp) return {};
   return setup::install_filter({.may_kill = config_.command == Command::run});
 }

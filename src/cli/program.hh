@@ -10,11 +10,11 @@
 #include "cli/auto_ports.hh"
 #include "cli/config.hh"
 #include "cli/policy_control.hh"
+#include "cli/workers.hh"
 #include "control/instance.hh"
 #include "control/server.hh"
 #include "host/event_loop.hh"
 #include "host/loopback_ports.hh"
-#include "link/link.hh"
 #include "setup/reread_file.hh"
 #include "setup/setup.hh"
 
@@ -32,6 +32,8 @@ class Program {
 
   // What can be known to be wrong before anything is made. Fills in the addresses of outbound interfaces.
   [[nodiscard]] static Result<void> prepare(Config& config);
+  // How many threads are to move packets, as far as the options and this machine say.
+  [[nodiscard]] static unsigned threads(const Config& config);
   // Moves packets until the end. Returns the exit status.
   [[nodiscard]] Result<int> run();
 
@@ -40,15 +42,11 @@ class Program {
 
   [[nodiscard]] Result<void> publish(control::Instance& instance);
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
-  // The guest's side: `fd` is for the event loop.
-  struct Device {
-    std::unique_ptr<link::Link> link;
-    int fd = -1;
-  };
-  [[nodiscard]] Result<Device> open_device();
+  // The guest's side, a queue for each shard.
+  [[nodiscard]] Result<std::vector<Workers::Device>> open_devices();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports, PolicyControl& policy);
-  [[nodiscard]] Result<void> confine();
+  [[nodiscard]] Result<void> confine(Workers& workers);
   void on_signals(host::EventLoop& loop, PolicyControl& policy);
   void reload_policy(PolicyControl& policy);
   void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);

@@ -174,6 +174,11 @@ constexpr Option kOptions[] = {
      }},
     {"target-type", 0, "TYPE", "netns, or bess: a socket at PATH that takes and gives frames (netns)",
      take_target_type},
+    // Not slirp4netns's.
+    {"threads", 0, "N", "threads that move packets (1)",
+     [](Draft& draft, std::string_view option, std::string_view text) {
+       return put(draft.config.threads, parse_number(option, text, 1, kMaxThreads));
+     }},
     {"help", 'h', "", "show this text",
      [](Draft& draft, std::string_view, std::string_view) -> Result<void> {
        draft.help = true;

@@ -12,8 +12,9 @@
 namespace sf::cli {
 
 inline constexpr std::uint32_t kMaxMtu = 65520;
-inline constexpr std::uint32_t kMinMtu = 576;    // RFC 1122 section 3.3.2: what every IPv4 host takes in
-inline constexpr std::uint32_t kMinMtu6 = 1280;  // RFC 8200 section 5
+inline constexpr std::uint32_t kMaxThreads = 32;  // a queue of the TAP for each
+inline constexpr std::uint32_t kMinMtu = 576;     // RFC 1122 section 3.3.2: what every IPv4 host takes in
+inline constexpr std::uint32_t kMinMtu6 = 1280;   // RFC 8200 section 5
 
 // All digits, from `least` to `most`.
 [[nodiscard]] Result<std::uint32_t> parse_number(std::string_view option, std::string_view text,

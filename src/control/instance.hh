@@ -1,5 +1,5 @@
-// What the control socket can ask of a running forwarder, and change in it. cli/program implements it over
-// the shard.
+// What the control socket can ask of a running forwarder, and change in it. cli/instance implements it over
+// the shards.
 #pragma once
 
 #include <chrono>
@@ -37,9 +37,8 @@ class Instance {
   // False: there is no such port. Connections through it live on.
   [[nodiscard]] virtual bool unpublish(engine::PublishId id) = 0;
   [[nodiscard]] virtual std::vector<engine::PublishedPort> published() const = 0;
-  [[nodiscard]] virtual std::vector<engine::FlowInfo> flows() const = 0;
-  // Of one that flows() has just returned: the round trip to its remote end.
-  [[nodiscard]] virtual std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const = 0;
+  // Those with the most bytes first, at most `limit`, and how many there are.
+  [[nodiscard]] virtual engine::FlowList flows(std::size_t limit) const = 0;
   [[nodiscard]] virtual engine::Totals totals() const = 0;
   [[nodiscard]] virtual InstanceInfo info() const = 0;
   // The egress policy. What changes it returns an Error of one line where it could not, and then nothing has

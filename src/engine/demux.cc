@@ -30,7 +30,7 @@ void Shard::on_frame(const link::Frame& frame, Time now) {
   const Bytes body = base::drop(frame.bytes, wire::kEthernetHeaderSize);
   switch (static_cast<EtherType>(ethernet->type)) {
     case EtherType::arp:
-      return on_arp(body);
+      return on_arp(body, now);
     case EtherType::ipv4:
     case EtherType::ipv6:
       break;
@@ -43,7 +43,7 @@ void Shard::on_frame(const link::Frame& frame, Time now) {
   if (v4 != (ethernet->type == static_cast<std::uint16_t>(EtherType::ipv4)))
     return drop(DropReason::bad_version);
   if (!v4 && !config_.network.ipv6) return drop(DropReason::unknown_ether_type);
-  on_ip(Ingress{ethernet->source, frame.offload}, *packet, now);
+  on_ip(Ingress{ethernet->source, frame.offload, frame.bytes}, *packet, now);
 }
 
 void Shard::on_ip(const Ingress& in, const wire::IpPacket& packet, Time now) {
@@ -51,7 +51,7 @@ void Shard::on_ip(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (!packet.source.is_unspecified() && !config_.network.is_guest_source(packet.source)) {
     return drop(DropReason::spoofed_source);
   }
-  if (!packet.source.is_unspecified()) neighbours_.learn(packet.source, in.from);
+  if (!packet.source.is_unspecified()) learn(packet.source, in.from, now);
   if (packet.fragment) {
     on_fragment(in, packet, now);
   } else {
@@ -59,11 +59,41 @@ void Shard::on_ip(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
 }
 
+void Shard::learn(const Address& address, const MacAddress& mac, Time now) {
+  if (!neighbours_.learn(address, mac, now)) return;
+  // Each shard may have to begin something to the guest, whatever it has seen of it.
+  const Place& place = config_.place;
+  for (unsigned other = 0; other < place.count(); ++other) {
+    if (other == place.index) continue;
+    place.mailbox(other).post(
+        [address, mac](Shard& shard, Time then) { shard.neighbours_.learn(address, mac, then); });
+  }
+}
+
+bool Shard::handed_over(unsigned owner, const Ingress& in, const wire::IpPacket& packet) {
+  if (owner == config_.place.index) return false;
+  bool posted = false;
+  if (!in.frame.empty()) {
+    posted = config_.place.mailbox(owner).post_frame(std::array{in.frame}, in.offload);
+  } else {
+    std::array<std::uint8_t, wire::kEthernetHeaderSize> bytes{};
+    Writer out(bytes);
+    const bool v4 = packet.source.is_v4();
+    wire::EthernetHeader{config_.network.mac(v4), in.from,
+                         static_cast<std::uint16_t>(v4 ? EtherType::ipv4 : EtherType::ipv6)}
+        .emit(out);
+    posted = config_.place.mailbox(owner).post_frame(std::array<Bytes, 2>{out.written(), packet.whole}, in.offload);
+  }
+  if (!posted) drop(DropReason::handover_full);
+  return true;
+}
+
 void Shard::on_fragment(const Ingress& in, const wire::IpPacket& packet, Time now) {
+  if (handed_over(config_.place.owner_of_services(), in, packet)) return;
   const Reassembly::Outcome outcome = reassembly_.add(packet, in.from, now);
   if (outcome.drop) drop(*outcome.drop);
   // The link has verified nothing about the whole.
-  if (outcome.packet) on_transport(Ingress{in.from, {}}, *outcome.packet, now);
+  if (outcome.packet) on_transport(Ingress{in.from, {}, {}}, *outcome.packet, now);
 }
 
 bool Shard::checksum_holds(const Ingress& in, const wire::IpPacket& packet) const {
@@ -115,6 +145,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (!checksum_holds(in, packet)) return drop(DropReason::bad_checksum);
   const FlowKey key{{packet.source, segment->source_port}, {packet.destination, segment->destination_port}};
   if (tcp_.on_segment(key, in.from, *segment, now)) return;
+  if (handed_over(config_.place.owner_of_tcp(key), in, packet)) return;
 
   const Route route = config_.network.route(packet.destination);
   if (route.kind == Route::Kind::ignored) return drop(DropReason::bad_address);
@@ -167,6 +198,7 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (v4 && datagram->destination_port == wire::kDhcpServerPort &&
       (packet.destination.is_broadcast() || packet.destination == config_.network.gateway4 ||
        packet.destination == config_.network.prefix4.v4_broadcast())) {
+    if (handed_over(config_.place.owner_of_services(), in, packet)) return;
     return on_dhcp(*datagram, now);
   }
   if (!v4 && datagram->destination_port == wire::kDhcpv6ServerPort &&
@@ -176,14 +208,17 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   const Endpoint guest{packet.source, datagram->source_port};
   const std::uint16_t segment = in.offload.gso == wire::GsoType::udp ? in.offload.gso_size : std::uint16_t{0};
   const FlowKey to_client{guest, {packet.destination, datagram->destination_port}};
+  const Route route = config_.network.route(packet.destination);
+  const bool query = route.kind == Route::Kind::dns && datagram->destination_port == kDnsPort;
+  const bool stays = query || route.kind == Route::Kind::ignored;
+  if (!stays && handed_over(config_.place.owner_of_udp(guest.port), in, packet)) return;
   if (published_.is_client(to_client)) {
     if (may_forward(in, packet, now))
       published_.from_guest(to_client, in.from, packet, *datagram, segment, now);
     return;
   }
-  const Route route = config_.network.route(packet.destination);
   if (route.kind == Route::Kind::ignored) return drop(DropReason::bad_address);
-  if (route.kind == Route::Kind::dns && datagram->destination_port == kDnsPort) {
+  if (query) {
     if (packet.source.is_unspecified()) return drop(DropReason::bad_address);
     return dns_.query(guest, in.from, Endpoint{packet.destination, kDnsPort}, datagram->payload, now);
   }
@@ -234,6 +269,7 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     case Route::Kind::unreachable:
       break;
   }
+  if (handed_over(config_.place.owner_of_ping(message->echo_id()), in, packet)) return;
   if (!may_forward(in, packet, now)) return;
   if (route.kind == Route::Kind::unreachable) return send_error(in, packet, IcmpError::net_unreachable, now);
   const Endpoint guest{packet.source, message->echo_id()};

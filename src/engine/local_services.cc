@@ -24,11 +24,10 @@ wire::IpHeader udp_header(const Address& source, const Address& destination) {
 
 }  // namespace
 
-void Shard::on_arp(Bytes body) {
+void Shard::on_arp(Bytes body, Time now) {
   const auto request = wire::ArpPacket::parse(body);
   if (!request) return drop(DropReason::malformed_service);
-  if (config_.network.is_guest_source(request->sender))
-    neighbours_.learn(request->sender, request->sender_mac);
+  if (config_.network.is_guest_source(request->sender)) learn(request->sender, request->sender_mac, now);
   const auto reply = services::answer_arp(*request, config_.network);
   if (!reply) return;
   std::array<std::uint8_t, wire::kArpSize> bytes{};

@@ -4,11 +4,14 @@
 
 namespace sf::engine {
 
-void Neighbours::learn_other(const Address& address, const MacAddress& mac) {
+bool Neighbours::learn_other(const Address& address, const MacAddress& mac, Time now) {
   auto found = std::ranges::find(entries_, address, &Entry::address);
+  const bool known = found != entries_.end() && found->seen != 0 && found->mac == mac;
   if (found == entries_.end()) found = std::ranges::min_element(entries_, {}, &Entry::seen);
-  *found = {address, mac, ++clock_};
+  const bool tell = !known || now - found->told >= kTellAgain;
+  *found = {address, mac, ++clock_, tell ? now : found->told};
   latest_ = static_cast<std::size_t>(found - entries_.begin());
+  return tell;
 }
 
 std::optional<MacAddress> Neighbours::find(const Address& address) const {

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/address.hh"
+#include "base/time.hh"
 
 namespace sf::engine {
 
@@ -15,13 +16,14 @@ class Neighbours {
   // A guest has few addresses; of more than this, those seen first are forgotten.
   static constexpr std::size_t kEntries = 16;
 
-  // `address` was the source of a frame from `mac`.
-  void learn(const Address& address, const MacAddress& mac) {
-    if (entries_[latest_].address == address) {
-      entries_[latest_].mac = mac;
-      return;
-    }
-    learn_other(address, mac);
+  // How often other shards are told of an address that they know, so that theirs is the latest as well.
+  static constexpr Duration kTellAgain = 1s;
+
+  // `address` was the source of a frame from `mac`. True: worth telling to who does not see the guest's
+  // frames.
+  bool learn(const Address& address, const MacAddress& mac, Time now) {
+    if (entries_[latest_].address == address && entries_[latest_].mac == mac) return false;
+    return learn_other(address, mac, now);
   }
   [[nodiscard]] std::optional<MacAddress> find(const Address& address) const;
   // The address of `prefix` that was seen last.
@@ -32,8 +34,9 @@ class Neighbours {
     Address address;  // unspecified: none
     MacAddress mac;
     std::uint64_t seen = 0;
+    Time told{};
   };
-  void learn_other(const Address& address, const MacAddress& mac);
+  bool learn_other(const Address& address, const MacAddress& mac, Time now);
 
   std::array<Entry, kEntries> entries_;
   std::size_t latest_ = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/address.hh"
 #include "base/time.hh"
@@ -51,7 +52,17 @@ struct FlowInfo {
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
   std::optional<Duration> rtt{};            // to the guest, TCP only, once measured
-  host::SocketId socket = host::kNoSocket;  // TCP only: what Shard::remote_rtt() asks
+  std::optional<Duration> remote_rtt{};     // to the remote end, as the host has measured it; TCP only
+  host::SocketId socket = host::kNoSocket;  // TCP only: whom to ask for that
+};
+
+struct FlowList {
+  std::size_t total = 0;
+  std::vector<FlowInfo> flows;  // those with the most bytes first
+
+  // Leaves at most `limit`, in order.
+  void cut(std::size_t limit);
+  void add(FlowList other);
 };
 
 // Sums since the start.
@@ -62,6 +73,8 @@ struct Totals {
   std::uint64_t frames_from_guest = 0;
   std::uint64_t frames_dropped = 0;
   std::size_t flows = 0;  // now
+
+  void add(const Totals& other);
 };
 
 }  // namespace sf::engine

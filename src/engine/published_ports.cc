@@ -1,7 +1,9 @@
 #include "engine/published_ports.hh"
 
+#include <memory>
 #include <utility>
 
+#include "engine/shard.hh"
 #include "wire/ip.hh"
 
 namespace sf::engine {
@@ -29,21 +31,22 @@ Address address_from_mac(const Prefix& prefix, const MacAddress& mac) {
 }  // namespace
 
 tl::expected<host::SocketId, PublishError> PublishedPorts::open(const PublishRule& rule, const Endpoint& at,
-                                                                host::Token token) {
-  auto socket =
-      rule.transport == Transport::tcp ? host_.listen_stream(at, token) : host_.bind_datagram(at, token);
+                                                                host::Token token,
+                                                                host::PortSharing sharing) {
+  auto socket = rule.transport == Transport::tcp ? host_.listen_stream(at, token, sharing)
+                                                 : host_.bind_datagram(at, token);
   if (!socket) return tl::unexpected(PublishError{socket.error(), at});
   return *socket;
 }
 
-tl::expected<void, PublishError> PublishedPorts::open_sockets(Port& port) {
+tl::expected<void, PublishError> PublishedPorts::open_sockets(Port& port, host::PortSharing sharing) {
   const PublishRule& rule = port.info.rule;
   for (const bool v4 : {true, false}) {
     const bool wanted = rule.host_address ? rule.host_address->is_v4() == v4 : v4 || network_.ipv6;
     if (!wanted) continue;
     const Endpoint at{rule.host_address.value_or(any_address(v4)), rule.host_port};
     const auto token = make_token(TokenKind::published, Handle{port.info.id, v4 ? 0U : 1U});
-    const auto socket = open(rule, at, token);
+    const auto socket = open(rule, at, token, sharing);
     if (!socket) {
       // A host without IPv6 publishes what it has.
       const HostError error = socket.error().error;
@@ -60,12 +63,13 @@ tl::expected<void, PublishError> PublishedPorts::open_sockets(Port& port) {
   return {};
 }
 
-tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule) {
+tl::expected<PublishedPort, PublishError> PublishedPorts::add(const PublishRule& rule,
+                                                              host::PortSharing sharing) {
   Port port;
   port.info.id = next_id_;
   for (int tries = 1;; ++tries) {
     port.info.rule = rule;
-    const auto opened = open_sockets(port);
+    const auto opened = open_sockets(port, sharing);
     if (opened) break;
     // A port that the host has chosen for IPv4 may be taken for IPv6: another one may be free for both.
     const bool again = rule.host_port == 0 && opened.error().error == HostError::in_use;
@@ -161,31 +165,60 @@ bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time no
       return false;
     }
     const auto guest = guest_end(port.info.rule, accepted->peer.address.is_v4());
-    const auto remote =
-        guest ? seen(accepted->peer, *guest, [this](const FlowKey& key) { return tcp_.taken(key); })
-              : std::nullopt;
-    if (!remote) {
+    if (!guest) {
       host_.abort(accepted->socket);
       continue;
     }
-    if (tcp_.dial(FlowKey{*guest, *remote}, mac_of(guest->address), accepted->socket, host_, now)) {
-      ++port.info.accepted;
+    const FlowKey first{*guest, {shown_address(accepted->peer.address), accepted->peer.port}};
+    const unsigned owner = place_.owner_of_tcp(first);
+    if (owner == place_.index) {
+      if (dial(*accepted, *guest, now)) ++port.info.accepted;
+      continue;
     }
+    ++port.info.accepted;
+    const auto fd = std::make_shared<UniqueFd>(host_.release_stream(accepted->socket));
+    place_.mailbox(owner).post([fd, peer = accepted->peer, guest = *guest](Shard& shard, Time then) {
+      shard.published().adopt(std::move(*fd), peer, guest, then);
+    });
   }
   return true;
+}
+
+bool PublishedPorts::dial(const host::Accepted& client, const Endpoint& guest, Time now) {
+  // Another port for it must not make it another shard's.
+  const auto remote = seen(client.peer, guest, [this](const FlowKey& key) {
+    return place_.owner_of_tcp(key) != place_.index || tcp_.taken(key);
+  });
+  if (!remote) {
+    host_.abort(client.socket);
+    return false;
+  }
+  return tcp_.dial(FlowKey{guest, *remote}, mac_of(guest.address), client.socket, host_, now);
+}
+
+void PublishedPorts::adopt(UniqueFd client, const Endpoint& peer, const Endpoint& guest, Time now) {
+  const host::Accepted accepted{host_.adopt_stream(std::move(client), peer), peer};
+  // Those who accept stop at the same number of their own, and clients are spread evenly.
+  if (tcp_.dialling() >= 2 * limits_.dialling) return host_.abort(accepted.socket);
+  static_cast<void>(dial(accepted, guest, now));
 }
 
 bool PublishedPorts::receive(Port& port, host::SocketId socket, Time now) {
   for (int batch = 0; batch < kBatchesPerTurn; ++batch) {
-    const auto received = host_.receive_datagrams(socket);
+    auto received = host_.receive_datagrams(socket);
     if (received.empty()) return false;
-    for (const host::ReceivedDatagram& datagram : received) deliver(port, socket, datagram, now);
+    while (!received.empty()) {
+      const std::size_t count = udp_.run_length(received);
+      deliver(port, socket, received.first(count), now);
+      received = received.subspan(count);
+    }
   }
   return true;
 }
 
-void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::ReceivedDatagram& datagram,
-                             Time now) {
+// `run`: as Translator::run_length() has it.
+void PublishedPorts::deliver(Port& port, host::SocketId socket, udp::Translator::Received run, Time now) {
+  const host::ReceivedDatagram& datagram = run.front();
   if (datagram.truncated) return;
   Client* client = client_of(port, socket, datagram.from, now);
   if (client == nullptr) return;
@@ -197,9 +230,10 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, const host::Rece
   header.ttl = link::forwarded_ttl(datagram.ttl);
   header.traffic_class = datagram.traffic_class;
   header.dont_fragment = false;  // it may need to be fragmented to reach the guest
+  const udp::Translator::Payload payload = udp_.gather(run);
   const auto status = to_guest_.send_udp(mac_of(client->key.guest.address), header, client->key.remote.port,
-                                         client->key.guest.port, datagram.payload, datagram.segment_size);
-  if (status == link::Status::ok) udp_.count_to_guest(client->flow, datagram.payload.size());
+                                         client->key.guest.port, payload.bytes, payload.segment_size);
+  if (status == link::Status::ok) udp_.count_to_guest(client->flow, payload.bytes.size());
 }
 
 PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId socket, const Endpoint& from,
@@ -277,16 +311,19 @@ MacAddress PublishedPorts::mac_of(const Address& guest) const {
   return neighbours_.find(guest).value_or(guest_.mac);
 }
 
-template <typename Taken>
-std::optional<Endpoint> PublishedPorts::seen(const Endpoint& client, const Endpoint& guest,
-                                             const Taken& taken) const {
-  const Address& address = client.address;
+Address PublishedPorts::shown_address(const Address& address) const {
   const bool v4 = address.is_v4();
   const bool hidden = address.is_loopback() || address.is_link_local() || address.is_unspecified() ||
                       (v4 ? network_.prefix4 : network_.prefix6).contains(address);
+  return hidden ? network_.gateway(v4) : address;
+}
+
+template <typename Taken>
+std::optional<Endpoint> PublishedPorts::seen(const Endpoint& client, const Endpoint& guest,
+                                             const Taken& taken) const {
   // A client that is not hidden may meet itself: it has come through another published port to the same one
   // of the guest's, or uses its port again before the guest has seen its last connection end.
-  Endpoint shown{hidden ? network_.gateway(v4) : address, client.port};
+  Endpoint shown{shown_address(client.address), client.port};
   for (int i = 0; i < kPortTries; ++i) {
     if (!taken(FlowKey{guest, shown})) return shown;
     shown.port = static_cast<std::uint16_t>(1024 + (shown.port * 31U + 7919U) % 64512U);

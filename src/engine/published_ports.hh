@@ -8,6 +8,9 @@
 //   published
 //     port leaves by the port's socket, so that the client hears from whom it has asked; all else of the
 //     guest's goes the usual way (udp/translator.hh).
+//   With several shards, each listens for TCP, and the kernel spreads the clients; one whose flow is another
+//   shard's goes
+//     there as a descriptor. A UDP port is that shard's which has the guest's port (place.hh).
 //   The guest sees the client's own address and port, but for clients on the host's loopback or with
 //   addresses
 //     that only mean something there: those are the gateway to it, with another port where two would be
@@ -23,6 +26,7 @@
 #include "base/log.hh"
 #include "engine/flow_table.hh"
 #include "engine/neighbours.hh"
+#include "engine/place.hh"
 #include "engine/published.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
@@ -50,7 +54,7 @@ class PublishedPorts {
 
   PublishedPorts(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
                  const GuestEnd& guest, const Neighbours& neighbours, TcpFlows& tcp, udp::Translator& udp,
-                 TimerHeap& timers, SipKey key, const Limits& limits, const Log& log)
+                 TimerHeap& timers, SipKey key, const Limits& limits, const Place& place, const Log& log)
       : host_(host),
         to_guest_(to_guest),
         network_(network),
@@ -61,9 +65,13 @@ class PublishedPorts {
         timers_(timers),
         clients_(key),
         limits_(limits),
+        place_(place),
         log_(log) {}
 
-  [[nodiscard]] tl::expected<PublishedPort, PublishError> add(const PublishRule& rule);
+  // Where there are several shards, a TCP port is every shard's, with `sharing`, and a UDP port that of its
+  // owner.
+  [[nodiscard]] tl::expected<PublishedPort, PublishError> add(
+      const PublishRule& rule, host::PortSharing sharing = host::PortSharing::none);
   // False: there is none. TCP connections through it go on; UDP clients are forgotten.
   bool remove(PublishId id);
   [[nodiscard]] std::vector<PublishedPort> list() const;
@@ -80,6 +88,9 @@ class PublishedPorts {
   [[nodiscard]] bool end_turn(Time now);
   // When a listener that found no descriptor is tried again.
   [[nodiscard]] Time deadline() const { return retry_at_; }
+
+  // A client that another shard has accepted for the guest's `guest`.
+  void adopt(UniqueFd client, const Endpoint& peer, const Endpoint& guest, Time now);
 
   // The guest sends to a client of a published UDP port.
   [[nodiscard]] bool is_client(const FlowKey& key) const {
@@ -109,17 +120,21 @@ class PublishedPorts {
   };
 
   [[nodiscard]] tl::expected<host::SocketId, PublishError> open(const PublishRule& rule, const Endpoint& at,
-                                                                host::Token token);
+                                                                host::Token token, host::PortSharing sharing);
   // Those of its rule; fills in the port that the host chooses. None is left open after an error.
-  [[nodiscard]] tl::expected<void, PublishError> open_sockets(Port& port);
+  [[nodiscard]] tl::expected<void, PublishError> open_sockets(Port& port, host::PortSharing sharing);
   // True: more clients wait.
   [[nodiscard]] bool accept_clients(Port& port, host::SocketId listener, Time now);
+  // False: it was reset.
+  bool dial(const host::Accepted& client, const Endpoint& guest, Time now);
   // True: more datagrams wait.
   [[nodiscard]] bool receive(Port& port, host::SocketId socket, Time now);
-  void deliver(Port& port, host::SocketId socket, const host::ReceivedDatagram& datagram, Time now);
+  void deliver(Port& port, host::SocketId socket, udp::Translator::Received run, Time now);
   [[nodiscard]] Client* client_of(Port& port, host::SocketId socket, const Endpoint& from, Time now);
   [[nodiscard]] std::optional<Endpoint> guest_end(const PublishRule& rule, bool v4) const;
   [[nodiscard]] MacAddress mac_of(const Address& guest) const;
+  // The address of a client that the guest sees.
+  [[nodiscard]] Address shown_address(const Address& client) const;
   // How the guest sees a client; nothing where no port is left for that.
   template <typename Taken>
   [[nodiscard]] std::optional<Endpoint> seen(const Endpoint& client, const Endpoint& guest,
@@ -137,6 +152,7 @@ class PublishedPorts {
   TimerHeap& timers_;
   FlowTable<Client> clients_;
   Limits limits_;
+  Place place_;
   const Log& log_;
   Once out_of_descriptors_;
   std::map<PublishId, Port> ports_;

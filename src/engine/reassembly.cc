@@ -214,6 +214,7 @@ wire::IpPacket Reassembly::view(Slot& slot, bool first_fragment) {
   packet.ttl = header.ttl;
   packet.traffic_class = header.traffic_class;
   packet.fragment = header.fragment;
+  packet.reassembled = !first_fragment;
   packet.whole = whole;
   packet.payload = Bytes{whole}.subspan(header.size());
   return packet;

@@ -6,15 +6,30 @@ namespace {
 // How long free payload memory is kept at least that nothing needs.
 constexpr Duration kTrimInterval = 250ms;
 
+std::size_t share(std::size_t limit, unsigned count) {
+  return (limit + count - 1) / count;
+}
+
 }  // namespace
+
+Limits divided(const Limits& limits, unsigned count) {
+  Limits part = limits;
+  for (std::size_t* limit : {&part.tcp_flows, &part.half_open, &part.udp_flows, &part.ping_flows,
+                             &part.pieces, &part.published.dialling, &part.published.udp_clients}) {
+    *limit = share(*limit, count);
+  }
+  for (std::uint32_t* rate : {&part.errors_per_second, &part.error_burst}) {
+    *rate = static_cast<std::uint32_t>(share(*rate, count));
+  }
+  return part;
+}
 
 Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, const Log& log)
     : config_(config),
       link_(link),
       host_(host),
       log_(log),
-      frame_(new std::array<std::uint8_t,
-                            link::kMaxFrame>),  // left uninitialised: costs the pages that frames need
+      frames_(new FrameMemory),  // left uninitialised: costs the pages that frames need
       to_guest_(link, config.network.gateway_mac, config.network.mtu, config.network.gateway_mac6),
       pool_(config.limits.pieces),
       errors_(config.limits.errors_per_second, config.limits.error_burst),
@@ -26,7 +41,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
-                 config.key, config.limits.published, log_),
+                 config.key, config.limits.published, config.place, log_),
       dhcp_(config_.network),
       dns_(
           host, *this,
@@ -37,7 +52,10 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
           },
           make_token(TokenKind::dns)) {
   dns_.set_gate(config.gate);
-  if (config.network.ipv6) next_advertisement_ = Time::min();
+  udp_translator_.may_wait_in(*frames_);
+  const bool serves = config.place.index == config.place.owner_of_services();
+  if (config.network.ipv6 && serves) next_advertisement_ = Time::min();
+  to_guest_.number_from(config.place.index, config.place.count());
 }
 
 Shard::~Shard() {
@@ -75,6 +93,7 @@ void Shard::on_socket_event(host::Token token, host::Readiness readiness, Time n
 
 Time Shard::end_turn(Time now) {
   run_deadlines(now);
+  if (mail_waits_) take_mail(now);
   if (link_ready_) receive_frames(now);
   bool more = link_ready_;
   if (published_.end_turn(now)) more = true;
@@ -87,10 +106,15 @@ Time Shard::end_turn(Time now) {
                    published_.deadline()});
 }
 
+// Frames are received behind those whose datagrams wait to leave together; any other frame is done with, and
+// the next one takes its place while that is in cache.
 void Shard::receive_frames(Time now) {
-  for (unsigned i = 0; i < config_.limits.frames_per_turn && alive_; ++i) {
+  constexpr std::size_t kAlignment = 64;
+  std::size_t kept = 0;
+  for (unsigned i = 0; i < config_.limits.frames_per_turn && alive_ && link_ready_; ++i) {
     link::Frame frame;
-    switch (link_.receive(*frame_, frame)) {
+    const std::size_t waited = udp_translator_.waiting();
+    switch (link_.receive(MutBytes{*frames_}.subspan(kept, link::kMaxFrame), frame)) {
       case link::Status::ok:
         ++stats_.frames_from_guest;
         on_frame(frame, now);
@@ -99,13 +123,28 @@ void Shard::receive_frames(Time now) {
         break;
       case link::Status::empty:
         link_ready_ = false;
-        return;
+        break;
       case link::Status::gone:
         link_ready_ = false;
         alive_ = false;
-        return;
+        break;
     }
+    if (udp_translator_.waiting() > waited) {
+      kept += (frame.bytes.size() + kAlignment - 1) / kAlignment * kAlignment;
+      if (frames_->size() - kept < link::kMaxFrame) udp_translator_.flush(now);
+    }
+    if (udp_translator_.waiting() == 0) kept = 0;
   }
+  udp_translator_.flush(now);
+}
+
+// Before what the link has: what was handed over is older.
+void Shard::take_mail(Time now) {
+  mail_waits_ = false;
+  config_.place.mailbox(config_.place.index).take(mail_);
+  for (link::Frame frame; mail_.next(frame);) on_frame(frame, now);
+  for (const Errand& errand : mail_.errands()) errand(*this, now);
+  mail_.clear();
 }
 
 void Shard::run_deadlines(Time now) {
@@ -149,9 +188,19 @@ std::size_t Shard::flow_count() const {
   return tcp_.size() + udp_.size() + icmp_.size() + published_.client_count();
 }
 
-std::vector<FlowInfo> Shard::flows() {
-  std::vector<FlowInfo> all;
-  all.reserve(flow_count());
+FlowList Shard::flows(std::size_t limit) {
+  FlowList list;
+  list.total = flow_count();
+  list.flows.reserve(list.total);
+  gather_flows(list.flows);
+  list.cut(limit);
+  for (FlowInfo& flow : list.flows) {
+    if (flow.socket != host::kNoSocket) flow.remote_rtt = host_.round_trip(flow.socket);
+  }
+  return list;
+}
+
+void Shard::gather_flows(std::vector<FlowInfo>& all) {
   tcp_.for_each([&](const tcp::Flow& flow, bool inbound) {
     FlowInfo info{
         .protocol = FlowInfo::Protocol::tcp, .inbound = inbound, .guest = flow.guest, .remote = flow.remote};
@@ -175,11 +224,6 @@ std::vector<FlowInfo> Shard::flows() {
   published_.for_each_client([&](const udp::Flow& flow, const Endpoint& remote) {
     add(FlowInfo::Protocol::udp, flow, remote, true);
   });
-  return all;
-}
-
-std::optional<Duration> Shard::remote_rtt(const FlowInfo& flow) const {
-  return flow.socket == host::kNoSocket ? std::nullopt : host_.round_trip(flow.socket);
 }
 
 Totals Shard::totals() const {

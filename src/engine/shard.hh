@@ -7,6 +7,8 @@
 //     │                                 └─> services: arp ndp dhcp dhcpv6 dns
 //     └───────────── to_guest <── translators, services
 //
+// With others (place.hh) it has a mailbox, and a part of the guest's flows.
+//
 // Files by role: shard.cc the turn, demux.cc from a frame to its protocol, local_services.cc what is answered
 // here, tcp_flows.cc and datagram_flows.hh the tables.
 #pragma once
@@ -20,7 +22,9 @@
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
 #include "engine/datagram_flows.hh"
+#include "engine/mailbox.hh"
 #include "engine/neighbours.hh"
+#include "engine/place.hh"
 #include "engine/published_ports.hh"
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
@@ -59,8 +63,12 @@ struct ShardConfig {
   SipKey key;
   Limits limits{};
   GuestEnd guest{};
-  policy::Gate* gate = nullptr;  // the egress policy, which other shards may share; null: there is none
+  Place place{};
+  policy::Gate* gate = nullptr;  // the egress policy, which all shards share; null: there is none
 };
+
+// What each of `count` shards may have, so that all together have what one would.
+[[nodiscard]] Limits divided(const Limits& limits, unsigned count);
 
 struct ShardStats {
   std::uint64_t frames_from_guest = 0;
@@ -78,6 +86,8 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   void on_socket_event(host::Token token, host::Readiness readiness, Time now) override;
   [[nodiscard]] Time end_turn(Time now) override;
   [[nodiscard]] bool alive() const override { return alive_; }
+  // There is mail for this shard: taken in the next end_turn().
+  void on_mail() { mail_waits_ = true; }
 
   // Published ports; add() and remove() at any time between two turns.
   [[nodiscard]] PublishedPorts& published() { return published_; }
@@ -85,9 +95,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
 
   // Flows of all protocols.
   [[nodiscard]] std::size_t flow_count() const;
-  [[nodiscard]] std::vector<FlowInfo> flows();
-  // To the remote end of one of them, in the same turn. A system call each, so that not all are asked.
-  [[nodiscard]] std::optional<Duration> remote_rtt(const FlowInfo& flow) const;
+  // Those with the most bytes, at most `limit`, and how many there are. Takes a system call for each TCP flow
+  // listed.
+  [[nodiscard]] FlowList flows(std::size_t limit);
   [[nodiscard]] Totals totals() const;
   [[nodiscard]] ShardStats stats() const;
 
@@ -96,10 +106,13 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   struct Ingress {
     MacAddress from;
     wire::Offload offload;
+    Bytes frame;  // as it came; empty: put together from fragments
   };
 
   // shard.cc
   void receive_frames(Time now);
+  void take_mail(Time now);
+  void gather_flows(std::vector<FlowInfo>& all);
   void run_deadlines(Time now);
   void on_timer(host::Token token, Time now);
   void drop(wire::DropReason reason) { ++stats_.drops[static_cast<std::size_t>(reason)]; }
@@ -107,6 +120,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   // demux.cc
   void on_frame(const link::Frame& frame, Time now);
   void on_ip(const Ingress& in, const wire::IpPacket& packet, Time now);
+  // True: it belongs to shard `owner`, which has it now.
+  [[nodiscard]] bool handed_over(unsigned owner, const Ingress& in, const wire::IpPacket& packet);
+  void learn(const Address& address, const MacAddress& mac, Time now);
   void on_fragment(const Ingress& in, const wire::IpPacket& packet, Time now);
   void on_transport(const Ingress& in, const wire::IpPacket& packet, Time now);
   [[nodiscard]] bool checksum_holds(const Ingress& in, const wire::IpPacket& packet) const;
@@ -131,7 +147,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const Endpoint& seen, const link::Route& route);
 
   // local_services.cc
-  void on_arp(Bytes body);
+  void on_arp(Bytes body, Time now);
   void on_ndp(const Ingress& in, const wire::IpPacket& packet, Time now);
   void on_dhcp(const wire::UdpDatagram& datagram, Time now);
   void on_dhcpv6(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
@@ -144,7 +160,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   link::Link& link_;
   host::Host& host_;
   const Log& log_;
-  std::unique_ptr<std::array<std::uint8_t, link::kMaxFrame>> frame_;
+  // Room for one frame behind 64 KiB of those in which datagrams wait.
+  using FrameMemory = std::array<std::uint8_t, link::kMaxFrame + 65536>;
+  std::unique_ptr<FrameMemory> frames_;
   link::ToGuest to_guest_;
   PiecePool pool_;
   RateLimit errors_;
@@ -164,6 +182,8 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   Time next_advertisement_ = kNever;
   Time trim_at_ = kNever;
   ShardStats stats_;
+  Mail mail_;
+  bool mail_waits_ = false;
   bool link_ready_ = true;  // frames may have come before the loop began to watch
   bool alive_ = true;
 };

@@ -15,6 +15,7 @@
 #include "base/address.hh"
 #include "base/bytes.hh"
 #include "base/time.hh"
+#include "base/unique_fd.hh"
 #include "host/resolvers.hh"
 #include "wire/icmp.hh"
 
@@ -77,6 +78,10 @@ struct Accepted {
   Endpoint peer;
 };
 
+// Whether a listening socket has its port to itself. `first` opens it where nobody else listens, and lets
+// others of this program's join it; clients are spread over all of them.
+enum class PortSharing : std::uint8_t { none, first, joins };
+
 // Of one datagram from the guest.
 struct DatagramOptions {
   std::uint8_t ttl = 64;  // or hop limit
@@ -84,6 +89,21 @@ struct DatagramOptions {
   bool dont_fragment = false;       // the path's MTU is reported rather than the datagram fragmented
   std::uint16_t segment_size = 0;   // not 0: the payload is many datagrams of that size (UDP_SEGMENT)
   std::optional<Address> source{};  // one of the host's own; absent: the socket's, or as the routes say
+
+  bool operator==(const DatagramOptions&) const = default;
+};
+
+// One of several to send.
+struct OutgoingDatagram {
+  Endpoint to;
+  Bytes payload;
+  DatagramOptions options;
+};
+
+// How many the host took, and why it did not take the next one; none where it took all.
+struct DatagramsSent {
+  std::size_t count = 0;
+  HostError error = HostError::none;
 };
 
 struct ReceivedDatagram {
@@ -133,11 +153,16 @@ class Host {
   // --- published ports
   // A listening socket, with a backlog as long as the host allows; port 0: the host chooses. An IPv6 one is
   // for IPv6 alone. Readable: accept_stream().
-  [[nodiscard]] virtual tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) = 0;
+  [[nodiscard]] virtual tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token,
+                                                                        PortSharing sharing) = 0;
   // would_block: no client waits.
   [[nodiscard]] virtual tl::expected<Accepted, HostError> accept_stream(SocketId listener) = 0;
   // Events of an accepted socket come from here on, for what has happened before as well. False: they cannot.
   [[nodiscard]] virtual bool watch(SocketId socket, Token token) = 0;
+  // From the host of one shard to that of another: an accepted socket before watch(). The descriptor; the
+  // socket that it then is there.
+  [[nodiscard]] virtual UniqueFd release_stream(SocketId) { return {}; }
+  [[nodiscard]] virtual SocketId adopt_stream(UniqueFd, const Endpoint& /*peer*/) { return kNoSocket; }
   // A UDP socket bound to an address and port.
   [[nodiscard]] virtual tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) = 0;
   // Where a socket is bound to; unspecified where it is not open.
@@ -150,6 +175,18 @@ class Host {
                                                                         Token token) = 0;
   [[nodiscard]] virtual HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
                                                 const DatagramOptions& options) = 0;
+  // The same for many, in order, with fewer calls of the system where the host knows how. Stops at the first
+  // one that was not sent.
+  [[nodiscard]] virtual DatagramsSent send_datagrams(SocketId socket,
+                                                     std::span<const OutgoingDatagram> datagrams) {
+    DatagramsSent sent;
+    for (const OutgoingDatagram& one : datagrams) {
+      sent.error = send_datagram(socket, one.to, one.payload, one.options);
+      if (sent.error != HostError::none) break;
+      ++sent.count;
+    }
+    return sent;
+  }
   // Receives what is there into buffers of the host's, at most kDatagramBatch at once. Empty: nothing more
   // now.
   [[nodiscard]] virtual std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) = 0;

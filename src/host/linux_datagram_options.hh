@@ -10,7 +10,7 @@
 
 namespace sf::host {
 
-void set_datagram_options(int fd, bool ping, bool v4);
+void set_datagram_options(int fd, bool v4);
 // Which address of this host's a datagram came to is told with it: what answers from an unspecified address
 // has to say that it answers from the one that was asked.
 void tell_destination(int fd, bool v4);

@@ -133,12 +133,35 @@ void DatagramReceiver::prepare(std::size_t slot) {
   message.msg_controllen = s.control.size();
 }
 
+// How many slots were filled; -1 and errno where none was.
+int DatagramReceiver::receive_into_slots(int fd) {
+  if (has_recvmmsg_) {
+    const int count = calls_.recvmmsg(fd, headers_.data(), static_cast<unsigned>(batch_), MSG_DONTWAIT);
+    if (count >= 0 || errno != ENOSYS) return count;
+    has_recvmmsg_ = false;
+    if (log_ != nullptr) {
+      log_->info("recvmmsg(2) does not work here ({}): a system call per datagram is made",
+                 std::strerror(ENOSYS));
+    }
+  }
+  int count = 0;
+  while (count < static_cast<int>(batch_)) {
+    mmsghdr& header = headers_[static_cast<std::size_t>(count)];
+    const ssize_t size = calls_.recvmsg(fd, header.msg_hdr, MSG_DONTWAIT);
+    // An error that belongs to an older datagram is left for the next call, if it comes again.
+    if (size < 0) return count > 0 ? count : -1;
+    header.msg_len = static_cast<unsigned>(size);
+    ++count;
+  }
+  return count;
+}
+
 std::span<const ReceivedDatagram> DatagramReceiver::receive(int fd) {
   if (memory_ == nullptr && !allocate()) return {};
   for (std::size_t i = 0; i < batch_; ++i) prepare(i);
   int count = -1;
   for (int attempt = 0; count < 0 && attempt <= kMaxPendingErrors; ++attempt) {
-    count = ::recvmmsg(fd, headers_.data(), static_cast<unsigned>(batch_), MSG_DONTWAIT, nullptr);
+    count = receive_into_slots(fd);
     if (count < 0 && errno != EINTR && !may_be_pending(errno)) return {};
   }
   if (count <= 0) return {};

@@ -11,13 +11,16 @@
 #include <array>
 #include <span>
 
+#include "base/log.hh"
+#include "host/datagram_calls.hh"
 #include "host/host.hh"
 
 namespace sf::host {
 
 class DatagramReceiver {
  public:
-  DatagramReceiver() = default;
+  // `log`, if any, is told once where the kernel has no recvmmsg(2).
+  explicit DatagramReceiver(DatagramCalls& calls, const Log* log = nullptr) : calls_(calls), log_(log) {}
   DatagramReceiver(const DatagramReceiver&) = delete;
   DatagramReceiver& operator=(const DatagramReceiver&) = delete;
   ~DatagramReceiver();
@@ -40,7 +43,11 @@ class DatagramReceiver {
 
   [[nodiscard]] bool allocate();
   void prepare(std::size_t slot);
+  [[nodiscard]] int receive_into_slots(int fd);
 
+  DatagramCalls& calls_;
+  const Log* log_;
+  bool has_recvmmsg_ = true;
   std::uint8_t* memory_ = nullptr;
   std::size_t batch_ = 2;
   std::array<mmsghdr, kSlots> headers_{};

@@ -10,7 +10,10 @@ namespace sf::host {
 LinuxHost::LinuxHost(EventLoop& loop, HostOptions options)
     : loop_(loop),
       options_(std::move(options)),
-      resolv_conf_(options_.resolv_conf_path, options_.dns_override) {}
+      resolv_conf_(options_.resolv_conf_path, options_.dns_override),
+      calls_(options_.calls != nullptr ? *options_.calls : kernel_),
+      receiver_(calls_, options_.log),
+      segmentation_(options_.offload) {}
 
 LinuxHost::~LinuxHost() = default;
 

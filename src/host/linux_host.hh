@@ -1,22 +1,27 @@
 // The Host of a Linux machine: ordinary, unprivileged sockets on an EventLoop.
 //
 // Files by role: linux_host.cc what all sockets share, linux_stream.cc TCP, linux_published.cc published
-// ports, linux_datagram.cc sending UDP and pings, linux_datagram_receiver.cc receiving them and their errors,
-// linux_resolvers.cc resolv.conf, linux_errors.cc errno.
+// ports, linux_datagram.cc opening UDP and ping sockets, linux_datagram_send.cc sending them,
+// linux_datagram_receiver.cc receiving them and their errors, linux_resolvers.cc resolv.conf, linux_errors.cc
+// errno.
 #pragma once
 
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/log.hh"
 #include "base/result.hh"
 #include "base/unique_fd.hh"
+#include "host/datagram_calls.hh"
 #include "host/event_loop.hh"
 #include "host/host.hh"
 #include "host/linux_datagram_receiver.hh"
 #include "host/linux_resolvers.hh"
 
 namespace sf::host {
+
+class Controls;
 
 struct HostOptions {
   // Source addresses and interface of everything that leaves for other machines. What goes to the host's own
@@ -27,6 +32,9 @@ struct HostOptions {
   std::vector<Endpoint> dns_override{};  // instead of resolv.conf's servers
   bool dns = true;                       // false: resolvers() is always empty
   std::string resolv_conf_path = "/etc/resolv.conf";
+  bool offload = true;             // false: neither UDP_SEGMENT nor UDP_GRO
+  DatagramCalls* calls = nullptr;  // absent: the kernel's
+  const Log* log = nullptr;        // is told once of each thing that the kernel turns out to lack
 };
 
 // The address of `interface` that is good for a source: the first one that is not link-local. The Error is
@@ -50,9 +58,12 @@ class LinuxHost final : public Host {
   [[nodiscard]] std::optional<Duration> round_trip(SocketId socket) const override;
   void abort(SocketId socket) override;
 
-  [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override;
+  [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token,
+                                                                PortSharing sharing) override;
   [[nodiscard]] tl::expected<Accepted, HostError> accept_stream(SocketId listener) override;
   [[nodiscard]] bool watch(SocketId socket, Token token) override;
+  [[nodiscard]] UniqueFd release_stream(SocketId socket) override;
+  [[nodiscard]] SocketId adopt_stream(UniqueFd fd, const Endpoint& peer) override;
   [[nodiscard]] tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override;
   [[nodiscard]] Endpoint local_endpoint(SocketId socket) const override;
 
@@ -62,6 +73,10 @@ class LinuxHost final : public Host {
   // message_too_large the error queue tells the MTU, at times in two entries (see send_one()).
   [[nodiscard]] HostError send_datagram(SocketId socket, const Endpoint& to, Bytes payload,
                                         const DatagramOptions& options) override;
+  // Neighbours of one size to one destination are one message (UDP_SEGMENT), and several messages one
+  // sendmmsg(2).
+  [[nodiscard]] DatagramsSent send_datagrams(SocketId socket,
+                                             std::span<const OutgoingDatagram> datagrams) override;
   [[nodiscard]] std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) override;
   [[nodiscard]] bool receive_error(SocketId socket, DatagramError& error) override;
 
@@ -80,7 +95,10 @@ class LinuxHost final : public Host {
     Kind kind = Kind::stream;
     bool v4 = true;
     std::optional<bool> dont_fragment;
-    bool no_segmentation = false;                // the kernel refused UDP_SEGMENT once
+    bool no_segmentation = false;  // the kernel refused UDP_SEGMENT once
+    // Segments of this size and larger to there do not fit the path, and are sent singly.
+    Endpoint unsegmented_to;
+    std::uint16_t unsegmented_size = 0;
     HostError outcome = HostError::in_progress;  // of the connect
     unsigned interface_index = 0;                // for every datagram; 0: whichever the routes say
     Endpoint too_large_for;                      // destination of the last datagram above the path's MTU
@@ -100,16 +118,35 @@ class LinuxHost final : public Host {
 
   // linux_datagram.cc. All return errno or 0.
   [[nodiscard]] int set_dont_fragment(Slot& slot, bool on);
+  void add_controls(Controls& controls, const Slot& slot, const Endpoint& to, const DatagramOptions& options,
+                    std::uint16_t segment_size) const;
+  [[nodiscard]] int send_message(const Slot& slot, const msghdr& message) const;
   [[nodiscard]] int send_one(const Slot& slot, const Endpoint& to, Bytes payload,
                              const DatagramOptions& options, std::uint16_t segment_size) const;
   [[nodiscard]] int send_segments(Slot& slot, const Endpoint& to, Bytes payload,
                                   const DatagramOptions& options);
+  [[nodiscard]] bool may_segment(const Slot& slot, const Endpoint& to, std::size_t segment_size) const;
+  // Whether a message of many segments is worth sending singly after this error; and that is remembered.
+  [[nodiscard]] bool note_no_segmentation(Slot& slot, const Endpoint& to, std::size_t segment_size,
+                                          int error);
+  class Batch;
+  [[nodiscard]] std::size_t send_batch(Slot& slot, std::span<const OutgoingDatagram> datagrams, int& error);
+  void look_for_offloads(int fd);
+  void say_once(Once& once, const char* what, int error, const char* effect);
 
   EventLoop& loop_;
   HostOptions options_;
   ResolvConf resolv_conf_;
   Resolvers no_resolvers_;
+  DatagramCalls kernel_;
+  DatagramCalls& calls_;
   DatagramReceiver receiver_;
+  bool looked_for_offloads_ = false;
+  bool segmentation_ = true;  // the kernel knows UDP_SEGMENT, and it is wanted
+  bool has_sendmmsg_ = true;
+  Once lacks_segmentation_;
+  Once lacks_sendmmsg_;
+  Once lacks_gro_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;  // indices of slots without a socket
 };

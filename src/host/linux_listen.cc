@@ -34,12 +34,13 @@ HostError bind_error(int error) {
   }
 }
 
-tl::expected<UniqueFd, HostError> bound(const Endpoint& at, int type) {
+tl::expected<UniqueFd, HostError> bound(const Endpoint& at, int type, bool joins) {
   const bool v4 = at.address.is_v4();
   UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return tl::unexpected(host_error_from(errno));
   // Connections of an earlier listener that are still closing do not count; a listener that is there does.
   if (type == SOCK_STREAM) set_option(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+  if (joins) set_option(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
   if (!v4) set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
   const SocketAddress local(at);
   if (::bind(fd.get(), local.get(), local.size()) != 0) return tl::unexpected(bind_error(errno));
@@ -48,9 +49,11 @@ tl::expected<UniqueFd, HostError> bound(const Endpoint& at, int type) {
 
 }  // namespace
 
-tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at) {
-  auto fd = bound(at, SOCK_STREAM);
+tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at, PortSharing sharing) {
+  auto fd = bound(at, SOCK_STREAM, sharing == PortSharing::joins);
   if (!fd) return fd;
+  // Only now may others join: bind() was to fail where anybody listens, even one that would share.
+  if (sharing == PortSharing::first) set_option(fd->get(), SOL_SOCKET, SO_REUSEPORT, 1);
   // Bytes are passed on as they come. What is accepted inherits it: a call less per client.
   set_option(fd->get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (::listen(fd->get(), kBacklog) != 0) return tl::unexpected(bind_error(errno));
@@ -58,7 +61,7 @@ tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at) {
 }
 
 tl::expected<UniqueFd, HostError> bind_udp_at(const Endpoint& at) {
-  auto fd = bound(at, SOCK_DGRAM);
+  auto fd = bound(at, SOCK_DGRAM, false);
   if (fd) tell_destination(fd->get(), at.address.is_v4());
   return fd;
 }

@@ -9,7 +9,8 @@
 namespace sf::host {
 
 // All non-blocking. Port 0: the host chooses. An IPv6 one is for IPv6 alone.
-[[nodiscard]] tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at);
+[[nodiscard]] tl::expected<UniqueFd, HostError> listen_at(const Endpoint& at,
+                                                          PortSharing sharing = PortSharing::none);
 [[nodiscard]] tl::expected<UniqueFd, HostError> bind_udp_at(const Endpoint& at);
 
 // A client of a listener; the Error says why there is none.

@@ -5,8 +5,9 @@
 
 namespace sf::host {
 
-tl::expected<SocketId, HostError> LinuxHost::listen_stream(const Endpoint& at, Token token) {
-  auto fd = listen_at(at);
+tl::expected<SocketId, HostError> LinuxHost::listen_stream(const Endpoint& at, Token token,
+                                                           PortSharing sharing) {
+  auto fd = listen_at(at, sharing);
   if (!fd) return tl::unexpected(fd.error());
   return adopt(std::move(*fd), Kind::stream, at.address.is_v4(), token);
 }
@@ -15,9 +16,20 @@ tl::expected<Accepted, HostError> LinuxHost::accept_stream(SocketId listener) {
   Endpoint from;
   auto fd = accept_from(fd_of(listener), from);
   if (!fd) return tl::unexpected(fd.error());
-  const SocketId socket = keep(std::move(*fd), Kind::stream, from.address.is_v4());
+  return Accepted{adopt_stream(std::move(*fd), from), from};
+}
+
+UniqueFd LinuxHost::release_stream(SocketId socket) {
+  Slot* slot = find(socket);
+  if (slot == nullptr) return {};
+  free_.push_back(static_cast<std::uint32_t>(socket));
+  return std::move(slot->fd);
+}
+
+SocketId LinuxHost::adopt_stream(UniqueFd fd, const Endpoint& peer) {
+  const SocketId socket = keep(std::move(fd), Kind::stream, peer.address.is_v4());
   find(socket)->outcome = HostError::none;
-  return Accepted{socket, from};
+  return socket;
 }
 
 bool LinuxHost::watch(SocketId socket, Token token) {
@@ -28,7 +40,8 @@ tl::expected<SocketId, HostError> LinuxHost::bind_datagram(const Endpoint& at, T
   auto fd = bind_udp_at(at);
   if (!fd) return tl::unexpected(fd.error());
   const bool v4 = at.address.is_v4();
-  set_datagram_options(fd->get(), false, v4);
+  set_datagram_options(fd->get(), v4);
+  look_for_offloads(fd->get());
   return adopt(std::move(*fd), Kind::udp, v4, token);
 }
 

@@ -19,7 +19,9 @@ host::DatagramOptions forwarded(const wire::IpPacket& packet, std::size_t size) 
   host::DatagramOptions options;
   options.ttl = forwarded_ttl(packet.ttl);
   options.traffic_class = packet.traffic_class;
-  options.dont_fragment = (packet.dont_fragment || packet.source.is_v6()) && size <= kMaxHonouredDf;
+  // What the guest itself has fragmented it has been told to, and fits no path by another way.
+  const bool whole = packet.dont_fragment || (packet.source.is_v6() && !packet.reassembled);
+  options.dont_fragment = whole && size <= kMaxHonouredDf;
   return options;
 }
 

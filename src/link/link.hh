@@ -33,9 +33,12 @@ struct Frame {
 // What the device takes from us; without these the sender segments and completes checksums itself.
 struct Features {
   bool checksum = false;  // frames with Offload::checksum_needed
-  bool tcp_gso = false;   // GsoType::tcp4 and tcp6
-  bool big_tcp = false;   // the same above 64 KiB, up to kMaxBigTcpPacket; needs tcp_gso
-  bool udp_gso = false;   // GsoType::udp
+  bool tcp4_gso = false;  // GsoType::tcp4, and tcp6
+  bool tcp6_gso = false;
+  bool big_tcp = false;  // the same above 64 KiB, up to kMaxBigTcpPacket
+  bool udp_gso = false;  // GsoType::udp
+
+  [[nodiscard]] bool tcp_gso(bool v4) const { return v4 ? tcp4_gso : tcp6_gso; }
 };
 
 class Link {

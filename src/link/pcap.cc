@@ -6,8 +6,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <utility>
+#include <vector>
 
+#include "base/unique_fd.hh"
 #include "wire/checksum.hh"
 #include "wire/tcp.hh"
 #include "wire/udp.hh"
@@ -88,7 +91,44 @@ bool write_all(int fd, Bytes bytes) {
   return true;
 }
 
+enum class Direction : std::uint8_t { inbound = 1, outbound = 2 };  // of epb_flags
+
 }  // namespace
+
+// The file. Each of its functions may be called by any thread; recording is for looking into something, not
+// for speed.
+class PcapTee::Recorder {
+ public:
+  Recorder(UniqueFd file, std::string path, WallClock now, const Log& log)
+      : file_(std::move(file)), path_(std::move(path)), now_(std::move(now)), log_(log) {}
+  Recorder(const Recorder&) = delete;
+  Recorder& operator=(const Recorder&) = delete;
+  ~Recorder() { flush(); }
+
+  // False, with errno.
+  [[nodiscard]] bool begin(std::string_view interface_name) {
+    write_head(interface_name);
+    if (!write_all(file_.get(), pending_)) return false;
+    pending_.clear();
+    return true;
+  }
+  void record(std::span<const Bytes> parts, const wire::Offload& offload, Direction direction);
+  void flush() {
+    const std::scoped_lock lock(mutex_);
+    write_pending();
+  }
+
+ private:
+  void write_head(std::string_view interface_name);
+  void write_pending();
+
+  UniqueFd file_;  // closed once recording has stopped
+  std::string path_;
+  WallClock now_;
+  const Log& log_;
+  std::mutex mutex_;
+  std::vector<std::uint8_t> pending_;
+};
 
 Result<std::unique_ptr<PcapTee>> PcapTee::create(Link& inner, const std::string& path,
                                                  std::string_view interface_name, WallClock now,
@@ -99,36 +139,41 @@ Result<std::unique_ptr<PcapTee>> PcapTee::create(Link& inner, const std::string&
     return fail("cannot record to {}: open: {}; give --pcap a path that can be written", path,
                 std::strerror(errno));
   }
-  std::unique_ptr<PcapTee> tee(new PcapTee(inner, std::move(file), path, std::move(now), log));
-  tee->write_head(interface_name);
-  if (!write_all(tee->file_.get(), tee->pending_)) {
+  auto recorder = std::make_shared<Recorder>(std::move(file), path, std::move(now), log);
+  if (!recorder->begin(interface_name)) {
     return fail("cannot record to {}: write: {}; give --pcap a path with free space", path,
                 std::strerror(errno));
   }
-  tee->pending_.clear();
-  return tee;
+  return std::unique_ptr<PcapTee>(new PcapTee(inner, std::move(recorder)));
 }
 
-PcapTee::PcapTee(Link& inner, UniqueFd file, std::string path, WallClock now, const Log& log)
-    : inner_(inner), file_(std::move(file)), path_(std::move(path)), now_(std::move(now)), log_(log) {}
+PcapTee::PcapTee(Link& inner, std::shared_ptr<Recorder> recorder)
+    : inner_(inner), recorder_(std::move(recorder)) {}
 
-PcapTee::~PcapTee() {
-  flush();
+PcapTee::~PcapTee() = default;
+
+std::unique_ptr<PcapTee> PcapTee::also(Link& inner) const {
+  return std::unique_ptr<PcapTee>(new PcapTee(inner, recorder_));
 }
 
 Status PcapTee::receive(MutBytes buffer, Frame& frame) {
   const Status status = inner_.receive(buffer, frame);
-  if (status == Status::ok) record(std::array{Bytes{frame.bytes}}, frame.offload, Direction::outbound);
+  if (status == Status::ok)
+    recorder_->record(std::array{Bytes{frame.bytes}}, frame.offload, Direction::outbound);
   return status;
 }
 
 Status PcapTee::send(std::span<const Bytes> parts, const wire::Offload& offload) {
   const Status status = inner_.send(parts, offload);
-  if (status == Status::ok) record(parts, offload, Direction::inbound);
+  if (status == Status::ok) recorder_->record(parts, offload, Direction::inbound);
   return status;
 }
 
 void PcapTee::flush() {
+  recorder_->flush();
+}
+
+void PcapTee::Recorder::write_pending() {
   if (pending_.empty()) return;
   if (file_ && !write_all(file_.get(), pending_)) {
     log_.error("recording to {} has stopped: write: {}; the network goes on, free some space and start again",
@@ -138,7 +183,7 @@ void PcapTee::flush() {
   pending_.clear();
 }
 
-void PcapTee::write_head(std::string_view interface_name) {
+void PcapTee::Recorder::write_head(std::string_view interface_name) {
   constexpr std::uint32_t kByteOrderMagic = 0x1a2b3c4d;
   constexpr std::uint16_t kLinkTypeEthernet = 1;
   constexpr std::uint8_t kNanoseconds = 9;  // 10^-9
@@ -160,7 +205,9 @@ void PcapTee::write_head(std::string_view interface_name) {
   interface.finish();
 }
 
-void PcapTee::record(std::span<const Bytes> parts, const wire::Offload& offload, Direction direction) {
+void PcapTee::Recorder::record(std::span<const Bytes> parts, const wire::Offload& offload,
+                               Direction direction) {
+  const std::scoped_lock lock(mutex_);
   if (!file_) return;
   std::size_t size = 0;
   for (const Bytes part : parts) size += part.size();
@@ -181,7 +228,7 @@ void PcapTee::record(std::span<const Bytes> parts, const wire::Offload& offload,
   packet.put_option(kEpbFlags, flags);
   packet.put_option(kEndOfOptions, Bytes{});
   packet.finish();
-  if (pending_.size() >= kFlushAt) flush();
+  if (pending_.size() >= kFlushAt) write_pending();
 }
 
 }  // namespace sf::link

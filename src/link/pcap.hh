@@ -3,7 +3,8 @@
 //
 // Directions are those of the guest's interface: what the guest sends is "outbound". Frames are recorded as
 // they pass, super-frames of up to 64 KiB included, but with the checksums filled in that were left to
-// offloads. Frames that the device did not take are not recorded.
+// offloads. Frames that the device did not take are not recorded. The queues of a device have a tee each,
+// and one file: what they record is in the order of its time stamps.
 #pragma once
 
 #include <chrono>
@@ -11,11 +12,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/log.hh"
 #include "base/result.hh"
-#include "base/unique_fd.hh"
 #include "link/link.hh"
 
 namespace sf::link {
@@ -30,7 +29,9 @@ class PcapTee final : public Link {
   [[nodiscard]] static Result<std::unique_ptr<PcapTee>> create(Link& inner, const std::string& path,
                                                                std::string_view interface_name, WallClock now,
                                                                const Log& log);
-  // Writes what is left.
+  // Another link that is recorded in the same file.
+  [[nodiscard]] std::unique_ptr<PcapTee> also(Link& inner) const;
+  // The last one writes what is left.
   ~PcapTee() override;
 
   [[nodiscard]] Status receive(MutBytes buffer, Frame& frame) override;
@@ -42,18 +43,12 @@ class PcapTee final : public Link {
   void flush();
 
  private:
-  enum class Direction : std::uint8_t { inbound = 1, outbound = 2 };  // of epb_flags
+  class Recorder;
 
-  PcapTee(Link& inner, UniqueFd file, std::string path, WallClock now, const Log& log);
-  void write_head(std::string_view interface_name);
-  void record(std::span<const Bytes> parts, const wire::Offload& offload, Direction direction);
+  PcapTee(Link& inner, std::shared_ptr<Recorder> recorder);
 
   Link& inner_;
-  UniqueFd file_;  // closed once recording has stopped
-  std::string path_;
-  WallClock now_;
-  const Log& log_;
-  std::vector<std::uint8_t> pending_;
+  std::shared_ptr<Recorder> recorder_;  // several threads' may share it
 };
 
 }  // namespace sf::link

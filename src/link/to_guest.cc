@@ -117,7 +117,7 @@ Status ToGuest::send_tcp(const MacAddress& to, const IpHeader& ip, const wire::T
   const auto most = [&](std::size_t packet) {
     return std::max<std::size_t>((packet - headers) / gso_size, 1) * gso_size;
   };
-  std::size_t step = features_.tcp_gso ? most(max_tcp_packet()) : gso_size;
+  std::size_t step = features_.tcp_gso(ip.source.is_v4()) ? most(max_tcp_packet()) : gso_size;
 
   Status status = Status::ok;
   wire::TcpSegment segment = header;
@@ -294,7 +294,7 @@ Status ToGuest::send_transport(const MacAddress& to, const IpHeader& ip, const T
 Status ToGuest::send_fragments(const MacAddress& to, const IpHeader& ip, std::span<const Bytes> parts) {
   const std::size_t size = total_size(parts);
   IpHeader header = ip;
-  header.fragment = wire::Fragment{next_id_++, 0, true};
+  header.fragment = wire::Fragment{take_id(), 0, true};
   // Every fragment but the last holds a multiple of 8 bytes (RFC 791 section 3.2, RFC 8200 section 4.5).
   const std::size_t step = mtu_ > header.size() ? (mtu_ - header.size()) & ~std::size_t{7} : 0;
   if (step == 0 || ip.size() + size > (ip.source.is_v4() ? 65535U : 65575U)) return count_dropped();
@@ -344,8 +344,7 @@ void ToGuest::emit_ethernet(Writer& out, const MacAddress& to, EtherType type) c
 IpHeader ToGuest::identified(const IpHeader& ip) {
   IpHeader header = ip;
   // RFC 6864 section 4.1: a packet that nobody may fragment needs no identification.
-  if (ip.source.is_v4() && !ip.dont_fragment && ip.id == 0)
-    header.id = static_cast<std::uint16_t>(next_id_++);
+  if (ip.source.is_v4() && !ip.dont_fragment && ip.id == 0) header.id = static_cast<std::uint16_t>(take_id());
   return header;
 }
 

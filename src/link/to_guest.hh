@@ -3,9 +3,11 @@
 // fragmented.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/address.hh"
 #include "link/link.hh"
@@ -61,9 +63,16 @@ class ToGuest {
   // A whole frame but for its Ethernet header (ARP).
   [[nodiscard]] Status send_frame(const MacAddress& to, wire::EtherType type, Bytes body);
 
+  // Numbers packets `index`, `index` + `of` (or the next power of two) and so on, from now on: fragments of
+  // several shards' packets must not be taken for one another's.
+  void number_from(std::uint32_t index, std::uint32_t of) {
+    id_step_ = std::bit_ceil(of);
+    next_id_ = index + id_step_;
+  }
+
   [[nodiscard]] std::uint32_t mtu() const { return mtu_; }
   // Segmentation is left to the device, both ways.
-  [[nodiscard]] bool takes_super_frames() const { return features_.tcp_gso; }
+  [[nodiscard]] bool takes_super_frames(bool v4) const { return features_.tcp_gso(v4); }
   // The largest IP packet that a TCP super-frame makes.
   [[nodiscard]] std::uint32_t max_tcp_packet() const {
     return features_.big_tcp ? kMaxBigTcpPacket : kMaxIpPacket;
@@ -95,7 +104,10 @@ class ToGuest {
   MacAddress gateway_mac_;
   MacAddress gateway_mac6_;
   std::uint32_t mtu_;
+  [[nodiscard]] std::uint32_t take_id() { return std::exchange(next_id_, next_id_ + id_step_); }
+
   std::uint32_t next_id_ = 1;  // IPv4 and fragment identification
+  std::uint32_t id_step_ = 1;
   ToGuestCounters counters_;
 };
 

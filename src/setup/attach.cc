@@ -182,8 +182,8 @@ Result<Inside> start_attached(const NetworkSettings& settings, const std::string
   return inside;
 }
 
-Result<Inside> start_adopted(int fd) {
-  auto device = adopt_tap(fd);
+Result<Inside> start_adopted(int fd, bool offload) {
+  auto device = adopt_tap(fd, offload);
   if (!device) return tl::unexpected(device.error());
   return Inside(*std::move(device));
 }

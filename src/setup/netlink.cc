@@ -132,6 +132,7 @@ Result<void> Netlink::set_link(unsigned index, const LinkChange& change) {
   if (change.up) link->ifi_flags = link->ifi_change = IFF_UP;
   if (change.mtu) request.put_u32(IFLA_MTU, *change.mtu);
   if (change.mac) request.put(IFLA_ADDRESS, change.mac->bytes.data(), change.mac->bytes.size());
+  if (change.queue_length) request.put_u32(IFLA_TXQLEN, *change.queue_length);
   const int error = transact(request.header);
   if (error == 0) return {};
   return fail("cannot set {} of an interface inside: {}; this needs CAP_NET_ADMIN in the namespace",

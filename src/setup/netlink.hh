@@ -18,6 +18,7 @@ namespace sf::setup {
 struct LinkChange {
   std::optional<std::uint32_t> mtu;
   std::optional<MacAddress> mac;
+  std::optional<std::uint32_t> queue_length{};  // frames; txqueuelen
   bool up = false;
 };
 

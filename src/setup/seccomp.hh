@@ -32,7 +32,7 @@ struct AllowedCall {
 
 [[nodiscard]] std::vector<AllowedCall> allowed_calls(const SeccompSettings& settings);
 
-// For the whole process, for ever; sets NO_NEW_PRIVS as well.
+// For the whole process with all of its threads, for ever; sets NO_NEW_PRIVS as well.
 [[nodiscard]] Result<void> install_filter(const SeccompSettings& settings);
 
 }  // namespace sf::setup

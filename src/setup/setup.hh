@@ -145,13 +145,13 @@ struct GuestSettings {
                                          const Log& log);
 
 // Joins the namespace of a process or a file (namespaces.hh: open_target), and makes a TAP there, or takes
-// the one of that name. `child_stays`: it can be asked for sockets and listeners; else it ends once the network
-// works.
+// the one of that name. `child_stays`: it can be asked for sockets and listeners; else it ends once the
+// network works.
 [[nodiscard]] Result<Inside> start_attached(const NetworkSettings& settings, const std::string& target,
                                             const std::string& userns_path, bool child_stays, const Log& log);
 
 // A TAP's descriptor that the program was started with; no namespace is entered.
-[[nodiscard]] Result<Inside> start_adopted(int fd);
+[[nodiscard]] Result<Inside> start_adopted(int fd, bool offload);
 
 // A new namespace, bind-mounted on the existing file `path` until the Inside ends.
 [[nodiscard]] Result<Inside> start_path(const NetworkSettings& settings, const std::string& path,

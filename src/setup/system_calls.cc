@@ -97,7 +97,8 @@ void add_socket_options(Calls& calls) {
   const auto allow = [&calls](int level, std::initializer_list<int> options) {
     for (const int option : options) calls.push_back({"setsockopt", {is(1, level), is(2, option)}});
   };
-  allow(SOL_SOCKET, {SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_REUSEADDR, SO_BINDTODEVICE, SO_KEEPALIVE});
+  allow(SOL_SOCKET,
+        {SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, SO_KEEPALIVE});
   allow(IPPROTO_TCP, {TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT});
   allow(IPPROTO_UDP, {UDP_GRO});
   allow(IPPROTO_IP,

@@ -18,6 +18,10 @@ namespace sf::setup {
 namespace {
 
 constexpr const char* kDevice = "/dev/net/tun";
+// Frames that wait for the program: the guest is not told where there is no room, so that what does not fit
+// is lost. The kernel's 500 is less than a TCP window of 1 MiB without segmentation, and than what a UDP
+// sender says while the program waits for a CPU.
+constexpr std::uint32_t kQueueLength = 2000;
 // In <linux/if_tun.h> since Linux 6.2.
 constexpr unsigned kOffloadUso4 = 0x20;
 constexpr unsigned kOffloadUso6 = 0x40;
@@ -69,27 +73,37 @@ Result<void> set_header_size(int fd, const std::string& name) {
               reason(errno));
 }
 
-Result<UniqueFd> open_queue(const TapSettings& settings, bool exists) {
+// 0 or an errno.
+int set_interface(int fd, const std::string& name, bool several) {
+  ifreq request{};
+  std::copy_n(name.c_str(), std::min(name.size(), sizeof(request.ifr_name) - 1), request.ifr_name);
+  const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (several ? IFF_MULTI_QUEUE : 0U);
+  request.ifr_flags = static_cast<short>(flags);
+  return ::ioctl(fd, TUNSETIFF, &request) == 0 ? 0 : errno;
+}
+
+// Whether a TAP that is there was made for several queues. Otherwise the kernel says EINVAL to whoever asks
+// for one of them (EBUSY where it has them, and all are in use).
+bool has_queues(const std::string& name) {
+  const UniqueFd fd = open_fd(kDevice, O_RDWR | O_NONBLOCK);
+  return fd && set_interface(fd.get(), name, true) != EINVAL;
+}
+
+Result<UniqueFd> open_queue(const std::string& name, bool several, bool exists) {
   auto fd = open_device();
   if (!fd) return fd;
-  ifreq request{};
-  std::copy_n(settings.name.c_str(), std::min(settings.name.size(), sizeof(request.ifr_name) - 1),
-              request.ifr_name);
-  const unsigned flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (settings.queues > 1 ? IFF_MULTI_QUEUE : 0U);
-  request.ifr_flags = static_cast<short>(flags);
-  if (::ioctl(fd->get(), TUNSETIFF, &request) != 0) return explain_tap(settings.name, errno, exists);
-  if (auto set = set_header_size(fd->get(), settings.name); !set) return tl::unexpected(set.error());
+  if (const int error = set_interface(fd->get(), name, several); error != 0)
+    return explain_tap(name, error, exists);
+  if (auto set = set_header_size(fd->get(), name); !set) return tl::unexpected(set.error());
   return fd;
 }
 
-// True where UDP segmentation is among what the kernel took.
-Result<bool> set_offloads(int fd, const std::string& name) {
-  const unsigned base = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-  if (::ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(base | kOffloadUso4 | kOffloadUso6)) == 0)
-    return true;
-  if (::ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(base)) == 0) return false;
-  return fail("cannot set the offloads of the TAP '{}': {}; Linux 4.18 or newer is needed", name,
-              reason(errno));
+TapOffloads set_offloads(int fd, bool wanted) {
+  const auto set = [fd](unsigned long argument) { return ::ioctl(fd, TUNSETOFFLOAD, argument) == 0; };
+  if (wanted) return choose_offloads(set);
+  // A device that was there may have some on. One that is new has none.
+  static_cast<void>(set(0));
+  return {};
 }
 
 // In the namespace that this process is in, and that the descriptors hold from then on. Where `final_netns`
@@ -98,21 +112,23 @@ Result<TapDevice> open_here(const TapSettings& settings, int final_netns) {
   TapDevice device;
   device.name = settings.name;
   const bool exists = final_netns < 0 && ::if_nametoindex(settings.name.c_str()) != 0;
-  for (unsigned queue = 0; queue < std::max(settings.queues, 1U); ++queue) {
-    auto fd = open_queue(settings, exists);
+  unsigned queues = std::max(settings.queues, 1U);
+  if (exists && queues > 1 && !has_queues(settings.name)) queues = 1;
+  for (unsigned queue = 0; queue < queues; ++queue) {
+    auto fd = open_queue(settings.name, queues > 1, exists);
     if (!fd) return tl::unexpected(fd.error());
     device.queues.push_back(*std::move(fd));
   }
-  auto udp_gso = set_offloads(device.queues.front().get(), device.name);
-  if (!udp_gso) return tl::unexpected(udp_gso.error());
-  device.udp_gso = *udp_gso;
+  device.offloads = set_offloads(device.queues.front().get(), settings.offload);
 
   auto netlink = Netlink::open();
   if (!netlink) return tl::unexpected(netlink.error());
   auto index = netlink->link_index(device.name);
   if (!index) return tl::unexpected(index.error());
   if (!exists || !settings.keep_existing) {
-    if (auto set = netlink->set_link(*index, {.mtu = settings.mtu, .mac = settings.mac}); !set) {
+    if (auto set = netlink->set_link(
+            *index, {.mtu = settings.mtu, .mac = settings.mac, .queue_length = kQueueLength});
+        !set) {
       return tl::unexpected(set.error());
     }
   }
@@ -129,6 +145,17 @@ Result<TapDevice> open_here(const TapSettings& settings, int final_netns) {
 
 }  // namespace
 
+TapOffloads choose_offloads(const std::function<bool(unsigned long argument)>& set) {
+  constexpr unsigned long kTso4 = TUN_F_CSUM | TUN_F_TSO4;
+  constexpr unsigned long kTso = kTso4 | TUN_F_TSO6;
+  if (set(kTso | kOffloadUso4 | kOffloadUso6)) return {true, true, true, true};
+  if (set(kTso)) return {true, true, true, false};
+  if (set(kTso4)) return {true, true, false, false};
+  if (set(TUN_F_CSUM)) return {true, false, false, false};
+  static_cast<void>(set(0));
+  return {};
+}
+
 Result<TapDevice> open_tap(const TapSettings& settings) {
   // Moved there, a new one could only find its name taken.
   const bool exists = ::if_nametoindex(settings.name.c_str()) != 0;
@@ -143,7 +170,7 @@ Result<TapDevice> open_tap(const TapSettings& settings) {
   return device;
 }
 
-Result<TapDevice> adopt_tap(int fd) {
+Result<TapDevice> adopt_tap(int fd, bool offload) {
   ifreq request{};
   if (::ioctl(fd, TUNGETIFF, &request) != 0) {
     return fail("cannot use file descriptor {} as a TAP: {}; hand over one of /dev/net/tun, after TUNSETIFF",
@@ -165,9 +192,7 @@ Result<TapDevice> adopt_tap(int fd) {
   device.vnet_header = (flags & IFF_VNET_HDR) != 0;
   if (device.vnet_header) {
     if (auto set = set_header_size(fd, device.name); !set) return tl::unexpected(set.error());
-    auto udp_gso = set_offloads(fd, device.name);
-    if (!udp_gso) return tl::unexpected(udp_gso.error());
-    device.udp_gso = *udp_gso;
+    device.offloads = set_offloads(fd, offload);
   }
   const int status = ::fcntl(fd, F_GETFL);
   if (status < 0 || ::fcntl(fd, F_SETFL, status | O_NONBLOCK) != 0 || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
@@ -179,21 +204,23 @@ Result<TapDevice> adopt_tap(int fd) {
 }
 
 std::string describe(const TapDevice& device) {
-  return fmt::format("{} {}{} {}", device.mac.to_string(), device.udp_gso ? 1 : 0,
-                     device.holds_namespace ? 1 : 0, device.name);
+  const TapOffloads& on = device.offloads;
+  return fmt::format("{} {:d}{:d}{:d}{:d}{:d} {}", device.mac.to_string(), on.checksum, on.tso4, on.tso6,
+                     on.uso, device.holds_namespace, device.name);
 }
 
 Result<TapDevice> from_description(const std::string& text, std::vector<UniqueFd> queues) {
   TapDevice device;
-  const std::size_t gso_at = text.find(' ') + 1;
-  const std::size_t name_at = gso_at + 3;
-  const auto mac = MacAddress::parse(text.substr(0, gso_at - 1));
+  const std::size_t flags_at = text.find(' ') + 1;
+  const std::size_t name_at = flags_at + 6;
+  const auto mac = MacAddress::parse(text.substr(0, flags_at - 1));
   if (!mac || text.size() <= name_at || queues.empty()) {
     return fail("the TAP did not arrive from the namespace; is the limit of open files (ulimit -n) reached?");
   }
   device.mac = *mac;
-  device.udp_gso = text[gso_at] == '1';
-  device.holds_namespace = text[gso_at + 1] == '1';
+  const auto flag = [&](std::size_t number) { return text[flags_at + number] == '1'; };
+  device.offloads = {flag(0), flag(1), flag(2), flag(3)};
+  device.holds_namespace = flag(4);
   device.name = text.substr(name_at);
   device.queues = std::move(queues);
   return device;

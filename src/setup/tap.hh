@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,10 +29,26 @@ struct TapSettings {
   std::string name = "tap0";
   std::optional<std::uint32_t> mtu;  // absent: the kernel's, 1500
   std::optional<MacAddress> mac;     // absent: the kernel's choice
-  unsigned queues = 1;               // more than one: IFF_MULTI_QUEUE
-  bool holds_namespace = false;      // the descriptors may keep the namespace alive
-  bool keep_existing = false;        // a device that is there already keeps its MTU and MAC
+  unsigned queues = 1;           // more than one: IFF_MULTI_QUEUE; one from a device that was made without
+  bool holds_namespace = false;  // the descriptors may keep the namespace alive
+  bool keep_existing = false;    // a device that is there already keeps its MTU and MAC
+  bool offload = true;           // false: the guest's kernel cuts and checks everything itself
 };
+
+// What the kernel does for frames of the device's: completes checksums, and cuts super-frames, which it then
+// also sends by itself.
+struct TapOffloads {
+  bool checksum = false;
+  bool tso4 = false;  // TCP over IPv4, over IPv6; these need `checksum`
+  bool tso6 = false;
+  bool uso = false;  // UDP (Linux 6.2)
+
+  bool operator==(const TapOffloads&) const = default;
+};
+
+// As many of them as the kernel takes. `set` is TUNSETOFFLOAD with that argument; false: refused. A kernel
+// refuses the whole for one that it does not know.
+[[nodiscard]] TapOffloads choose_offloads(const std::function<bool(unsigned long argument)>& set);
 
 // With vnet_header, every frame is preceded by a virtio_net_hdr_v1 of kVnetHeaderSize bytes, in the machine's
 // byte order.
@@ -40,9 +57,9 @@ struct TapDevice {
 
   std::vector<UniqueFd> queues;  // non-blocking, close-on-exec
   std::string name;
-  MacAddress mac;           // the guest's
-  bool vnet_header = true;  // with it, CSUM, TSO4 and TSO6 are always on
-  bool udp_gso = false;     // the kernel has USO as well (Linux 6.2)
+  MacAddress mac;  // the guest's
+  bool vnet_header = true;
+  TapOffloads offloads;  // none without a vnet header
   bool holds_namespace = false;
 };
 
@@ -52,8 +69,8 @@ struct TapDevice {
 [[nodiscard]] Result<TapDevice> open_tap(const TapSettings& settings);
 
 // A TAP's descriptor that the program was started with, without packet information (IFF_NO_PI). One with a
-// vnet header gets the offloads, one without stays so.
-[[nodiscard]] Result<TapDevice> adopt_tap(int fd);
+// vnet header gets the offloads, if `offload` says so; one without stays so.
+[[nodiscard]] Result<TapDevice> adopt_tap(int fd, bool offload);
 
 // A TapDevice without its descriptors as text and back, to cross a Channel.
 [[nodiscard]] std::string describe(const TapDevice& device);

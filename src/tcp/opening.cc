@@ -33,8 +33,9 @@ Opening Translator::opening(const Endpoint& guest, const Endpoint& remote, Time 
   opening.timestamp_offset = static_cast<std::uint32_t>(siphash(key_, hash_input(guest, remote, 1)));
   opening.our_mss =
       network_.mtu - static_cast<std::uint32_t>(wire::ip_header_size(guest.address) + wire::kTcpHeaderSize);
-  opening.offered_mss =
-      to_guest_.takes_super_frames() ? std::min(opening.our_mss, kOfferedMss) : opening.our_mss;
+  opening.offered_mss = to_guest_.takes_super_frames(guest.address.is_v4())
+                            ? std::min(opening.our_mss, kOfferedMss)
+                            : opening.our_mss;
   return opening;
 }
 

@@ -1,5 +1,7 @@
 #include "udp/translator.hh"
 
+#include <functional>
+
 namespace sf::udp {
 namespace {
 
@@ -57,16 +59,66 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;
+  const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}};
+  if (may_wait(outgoing)) {
+    waiting_.push_back(outgoing);
+    return;
+  }
+  flush(now);
   const HostError error = host_.send_datagram(flow.socket, to, datagram.payload, options);
   if (error == HostError::none) {
-    ++counters_.from_guest;
-    counters_.bytes_from_guest += datagram.payload.size();
-    flow.bytes_from_guest += datagram.payload.size();
+    sent(outgoing);
   } else {
-    ++counters_.not_sent;
-    forwarding_.on_send_failed(ends(flow), error, packet, host_destination, options.dont_fragment,
-                               QuoteOf{flow}, now);
+    not_sent(outgoing, error, now);
   }
+}
+
+bool Translator::may_wait(const Outgoing& outgoing) const {
+  // A super-frame is one call already.
+  if (outgoing.datagram.options.segment_size != 0 || waiting_memory_.empty()) return false;
+  const std::uint8_t* at = outgoing.packet.whole.data();
+  const std::less<const std::uint8_t*> before;
+  return !before(at, waiting_memory_.data()) && before(at, waiting_memory_.data() + waiting_memory_.size());
+}
+
+void Translator::sent(const Outgoing& outgoing) {
+  const std::size_t size = outgoing.datagram.payload.size();
+  ++counters_.from_guest;
+  counters_.bytes_from_guest += size;
+  outgoing.flow->bytes_from_guest += size;
+}
+
+void Translator::not_sent(const Outgoing& outgoing, HostError error, Time now) {
+  ++counters_.not_sent;
+  const Flow& flow = *outgoing.flow;
+  forwarding_.on_send_failed(ends(flow), error, outgoing.packet, outgoing.datagram.to.address,
+                             outgoing.datagram.options.dont_fragment, QuoteOf{flow}, now);
+}
+
+void Translator::flush(Time now) {
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    // Null: it has gone along with an earlier one of its socket's.
+    if (waiting_[i].flow != nullptr) flush_socket(waiting_[i].flow->socket, i, now);
+  }
+  waiting_.clear();
+}
+
+// Several flows may share a socket: clients of a published port.
+void Translator::flush_socket(host::SocketId socket, std::size_t from, Time now) {
+  run_.clear();
+  run_datagrams_.clear();
+  for (std::size_t i = from; i < waiting_.size(); ++i) {
+    if (waiting_[i].flow == nullptr || waiting_[i].flow->socket != socket) continue;
+    run_.push_back(i);
+    run_datagrams_.push_back(waiting_[i].datagram);
+  }
+  for (std::size_t at = 0; at < run_.size();) {
+    const host::DatagramsSent done = host_.send_datagrams(socket, std::span(run_datagrams_).subspan(at));
+    for (std::size_t i = 0; i < done.count; ++i) sent(waiting_[run_[at + i]]);
+    at += done.count;
+    if (done.error != HostError::none && at < run_.size()) not_sent(waiting_[run_[at++]], done.error, now);
+  }
+  for (const std::size_t i : run_) waiting_[i].flow = nullptr;
 }
 
 void Translator::on_error(Flow& flow, Time now) {
@@ -96,7 +148,7 @@ std::size_t Translator::run_length(Received received) const {
   std::size_t count = 1;
   for (; count < received.size(); ++count) {
     const host::ReceivedDatagram& next = received[count];
-    const bool alike = next.from == first.from && next.ttl == first.ttl &&
+    const bool alike = next.from == first.from && next.to == first.to && next.ttl == first.ttl &&
                        next.traffic_class == first.traffic_class && next.segment_size == 0 && !next.truncated;
     if (!alike || next.payload.empty() || next.payload.size() > size) break;
     if (total + next.payload.size() > kMaxGathered) break;
@@ -105,6 +157,16 @@ std::size_t Translator::run_length(Received received) const {
     if (next.payload.size() < size) return count + 1;
   }
   return count;
+}
+
+Translator::Payload Translator::gather(Received run) {
+  const host::ReceivedDatagram& first = run.front();
+  if (run.size() == 1) return {first.payload, first.segment_size};
+  gathered_.clear();
+  for (const host::ReceivedDatagram& datagram : run) {
+    gathered_.insert(gathered_.end(), datagram.payload.begin(), datagram.payload.end());
+  }
+  return {gathered_, static_cast<std::uint16_t>(first.payload.size())};
 }
 
 link::Status Translator::deliver(Flow& flow, Received run, Time now) {
@@ -118,18 +180,8 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
     ++counters_.not_delivered;
     return link::Status::dropped;
   }
-  Bytes payload = first.payload;
-  std::uint16_t segment_size = first.segment_size;
-  std::size_t datagrams = datagram_count(first);
-  if (run.size() > 1) {
-    gathered_.clear();
-    for (const host::ReceivedDatagram& datagram : run) {
-      gathered_.insert(gathered_.end(), datagram.payload.begin(), datagram.payload.end());
-    }
-    payload = gathered_;
-    segment_size = static_cast<std::uint16_t>(first.payload.size());
-    datagrams = run.size();
-  }
+  const Payload payload = gather(run);
+  const std::size_t datagrams = run.size() > 1 ? run.size() : datagram_count(first);
   wire::IpHeader header;
   header.source = *source;
   header.destination = flow.guest.address;
@@ -138,9 +190,9 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   header.dont_fragment = false;  // it may need to be fragmented to reach the guest
   flow.seen_reply = true;
   flow.last_active = now;
-  const link::Status status =
-      to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port, payload, segment_size);
-  if (status == link::Status::ok) count_to_guest(flow, payload.size());
+  const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
+                                                 payload.bytes, payload.segment_size);
+  if (status == link::Status::ok) count_to_guest(flow, payload.bytes.size());
   (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
   return status;
 }

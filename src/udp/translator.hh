@@ -9,6 +9,10 @@
 //   guest 10.0.2.100:5000 ── Flow ── host socket *:41234 ─┬─ 192.0.2.1:53
 //                                                         └─ 198.51.100.7:3478
 //
+// What the guest sends within a turn of the loop is gathered, and leaves at its end: equal neighbours of a
+// flow in one call of the host's. The order within a flow stays; what one of them meets concerns that one
+// alone.
+//
 // Path MTU, ICMP errors and TTL: link/forwarding.hh.
 #pragma once
 
@@ -67,6 +71,12 @@ class Translator {
   void from_guest(Flow& flow, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
                   const Address& host_destination, std::uint16_t gso_size, Time now,
                   const std::optional<Address>& source = std::nullopt);
+  // Datagrams whose payload lies in `memory` may wait for flush(): it stays as it is until then. All others
+  // are sent at once, behind those that wait.
+  void may_wait_in(Bytes memory) { waiting_memory_ = memory; }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
+  // Sends what waits. Their flows must not be closed before.
+  void flush(Time now);
   // Notes that a datagram went to the guest by another way than on_readable().
   void count_to_guest(Flow& flow, std::size_t bytes) {
     flow.bytes_to_guest += bytes;
@@ -74,6 +84,15 @@ class Translator {
   }
   // Passes on what has arrived. True where more may be left, and it is to be called again without an event.
   [[nodiscard]] bool on_readable(Flow& flow, Time now);
+  using Received = std::span<const host::ReceivedDatagram>;
+  // How many datagrams from the front can go to the guest as one super-frame; at least 1.
+  [[nodiscard]] std::size_t run_length(Received received) const;
+  // Such a run as one payload, valid until the next call.
+  struct Payload {
+    Bytes bytes;
+    std::uint16_t segment_size = 0;
+  };
+  [[nodiscard]] Payload gather(Received run);
   // Passes on what the socket's error queue has.
   void on_error(Flow& flow, Time now);
   // When the flow has been idle for long enough to be closed.
@@ -85,16 +104,29 @@ class Translator {
   [[nodiscard]] std::uint64_t errors_sent() const { return forwarding_.errors_sent(); }
 
  private:
-  using Received = std::span<const host::ReceivedDatagram>;
+  // A datagram of the guest's on its way to the host.
+  struct Outgoing {
+    Flow* flow;
+    wire::IpPacket packet;
+    host::OutgoingDatagram datagram;
+  };
 
-  // How many datagrams from the front can go to the guest as one super-frame; at least 1.
-  [[nodiscard]] std::size_t run_length(Received received) const;
+  [[nodiscard]] bool may_wait(const Outgoing& outgoing) const;
+  void sent(const Outgoing& outgoing);
+  void not_sent(const Outgoing& outgoing, host::HostError error, Time now);
+  void flush_socket(host::SocketId socket, std::size_t from, Time now);
+
   [[nodiscard]] link::Status deliver(Flow& flow, Received run, Time now);
 
   host::Host& host_;
   link::ToGuest& to_guest_;
   link::Forwarding forwarding_;
   std::vector<std::uint8_t> gathered_;  // a run's payloads; empty until there is a first run
+  // waiting_ is empty between turns; the other two are flush()'s own, and kept for their memory.
+  Bytes waiting_memory_;
+  std::vector<Outgoing> waiting_;
+  std::vector<std::size_t> run_;
+  std::vector<host::OutgoingDatagram> run_datagrams_;
   Counters counters_;
 };
 

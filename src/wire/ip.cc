@@ -41,6 +41,8 @@ const char* to_string(DropReason reason) {
       return "malformed-service";
     case DropReason::policy_refused:
       return "policy-refused";
+    case DropReason::handover_full:
+      return "handover-full";
     case DropReason::count_:
       break;
   }

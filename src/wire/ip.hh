@@ -32,6 +32,7 @@ enum class DropReason : std::uint8_t {
   rate_limited,
   malformed_service,  // DHCP, DNS, ND, ARP message that does not parse
   policy_refused,     // a new flow, or a datagram to another destination, that the egress policy refuses
+  handover_full,      // for another shard, which did not keep up
   count_,
 };
 inline constexpr std::size_t kDropReasons = static_cast<std::size_t>(DropReason::count_);
@@ -53,6 +54,7 @@ struct IpPacket {
   std::uint8_t traffic_class = 0;
   bool dont_fragment = false;  // IPv4's DF; false for IPv6
   std::optional<Fragment> fragment;
+  bool reassembled = false;  // came as fragments
   Bytes payload;  // upper-layer header and data, cut at the packet's own length (link padding is gone)
   Bytes whole;    // from the IP header on, cut likewise: what an ICMP error quotes
 };

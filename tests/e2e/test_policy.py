@@ -302,10 +302,19 @@ def test_sealed(servers, make_guest, lab):
 @pytest.mark.parametrize("options,expected", [
     (["--allow", "a.test:x", "--deny-all"], "--allow 'a.test:x': column 8: expected a port from 1 to 65535, not 'x'"),
     (["--allow", "a.test"], "--allow: refuses nothing by itself"),
-    (["--check-sni"], "need a policy")])
+    (["--check-sni"], "need a policy"),
+    (["--deny", "a.test", "--no-dns"], "names are enforced by the DNS forwarder")])
 def test_wrong_options(lab, options, expected):
     done = lab.user_run([lab.binary, "run", *options, "--", "true"])
     assert done.returncode == 2 and expected in done.stderr
+
+
+@pytest.mark.parametrize("options", [
+    ["--allow", "github.com:443", "--allow", "*.debian.org:80,443", "--deny-all", "--seal-policy"],
+    ["--deny", "private", "--deny", "metadata"], ["--allow", "github.com", "--deny-all", "--audit"]])
+def test_examples_of_the_readme(lab, options):
+    done = lab.user_run([lab.binary, "run", *options, "--", "echo", "started"])
+    assert (done.returncode, done.stdout) == (0, "started\n"), done.stderr
 
 
 def test_wrong_file_fails_closed(lab):

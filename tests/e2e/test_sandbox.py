@@ -21,7 +21,8 @@ pytestmark = pytest.mark.core
 
 SANDBOX, SECCOMP = ["--enable-sandbox"], ["--enable-seccomp"]
 BOTH = SANDBOX + SECCOMP
-EACH = pytest.mark.parametrize("flags", [SANDBOX, SECCOMP, BOTH], ids=["sandbox", "seccomp", "both"])
+THREADS = [*BOTH, "--threads=3"]
+EACH = pytest.mark.parametrize("flags", [SANDBOX, SECCOMP, BOTH, THREADS], ids=["sandbox", "seccomp", "both", "threads"])
 
 
 @pytest.fixture
@@ -70,9 +71,12 @@ def target(kind, container):
     return [str(container.pid)] if kind == "pid" else ["--netns-type=path", f"/proc/{container.pid}/ns/net"]
 
 
+def status_in(folder):
+    return dict(re.findall(r"^(\w+):\s*(.*)$", (folder / "status").read_text(), re.MULTILINE))
+
+
 def status_of(process):
-    lines = pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    return dict(line.split(":\t") for line in lines if ":\t" in line)
+    return status_in(pathlib.Path(f"/proc/{process.pid}"))
 
 
 def works(container):
@@ -87,7 +91,7 @@ def who(container):
 
 
 @pytest.mark.parametrize("kind", ["pid", "path"])
-@pytest.mark.parametrize("flags", [SANDBOX, BOTH], ids=["sandbox", "both"])
+@pytest.mark.parametrize("flags", [SANDBOX, BOTH, THREADS], ids=["sandbox", "both", "threads"])
 def test_what_is_left(lab, nothing_left, container, slirp, kind, flags):
     process = slirp(*flags, *target(kind, container), "tap0")
     root = pathlib.Path(f"/proc/{process.pid}/root")
@@ -100,12 +104,15 @@ def test_what_is_left(lab, nothing_left, container, slirp, kind, flags):
     places = [mount[4] for mount in mounts]
     assert [place for place in places if not re.match("/(etc|run)(/|$)", place)] == ["/"], "the old root is gone"
 
-    status = status_of(process)
-    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd"):
-        assert int(status[name], 16) == 0x400, name
-    assert int(status["CapAmb"], 16) == 0
-    assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == ("2" if flags == BOTH else "0")
+    threads = list(pathlib.Path(f"/proc/{process.pid}/task").iterdir())
+    assert len(threads) == (4 if flags == THREADS else 1)
+    for thread in threads:
+        status = status_in(thread)
+        for name in ("CapInh", "CapPrm", "CapEff", "CapBnd"):
+            assert int(status[name], 16) == 0x400, name
+        assert int(status["CapAmb"], 16) == 0
+        assert status["NoNewPrivs"] == "1"
+        assert status["Seccomp"] == ("0" if flags == SANDBOX else "2")
     namespaces = pathlib.Path(f"/proc/{process.pid}/ns")
     assert os.readlink(namespaces / "net") == lab.user_run(["readlink", "/proc/self/ns/net"]).stdout.strip()
     assert os.readlink(namespaces / "user") != os.readlink(f"/proc/{container.pid}/ns/user"), \

@@ -1,6 +1,7 @@
 """A guest: `slirp-forwarder run` holding a namespace open, and commands that run in it as its root."""
 
 import contextlib
+import os
 import pathlib
 import signal
 import subprocess
@@ -29,13 +30,17 @@ def said(done):
 
 
 class Guest:
-    """Use as a context manager. `options` are those of `slirp-forwarder run`."""
+    """Use as a context manager. `options` are those of `slirp-forwarder run`; $SF_TEST_OPTIONS has more of them, for
+    all tests. `lacking` names what the kernel is to lack (lacking.py)."""
 
-    def __init__(self, lab, *options, env=None, program=None):
+    def __init__(self, lab, *options, env=None, program=None, lacking=()):
         self.lab = lab
-        self.options = options
+        # The whole suite can run with several threads: make test-e2e-threads.
+        threads = os.environ.get("SF_THREADS")
+        self.options = [*os.environ.get("SF_TEST_OPTIONS", "").split(), *options]
+        self.lacking = lacking
         self.env = env
-        self.program = program or [lab.binary, "run"]
+        self.program = program or [lab.binary, "run", *([f"--threads={threads}"] if threads else [])]
         self.pid = None
         self.process = None
         self.log = lab.path("forwarder-log")
@@ -44,8 +49,11 @@ class Guest:
         pid_file = self.lab.path("guest-pid")
         hold = f'echo $$ > {pid_file}.new && mv {pid_file}.new {pid_file}; exec sleep infinity'
         with open(self.log, "w", encoding="utf-8") as log:
-            self.process = self.lab.user_popen([*self.program, *self.options, "--", "sh", "-c", hold], env=self.env,
-                                               stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            argv = self.lab.as_user([*self.program, *self.options, "--", "sh", "-c", hold])
+            if self.lacking:
+                argv = [pathlib.Path(__file__).with_name("lacking.py"), ",".join(self.lacking), "--", *argv]
+            self.process = self.lab.popen(argv, env=self.lab.user_environment(self.env), stdout=log, stderr=log,
+                                          stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             wait_for(lambda: pid_file.exists() or self.process.poll() is not None, 20, "the guest's start")
             if not pid_file.exists():
@@ -117,6 +125,4 @@ def children(pid):
 
 def kill(pid, number=signal.SIGKILL):
     with contextlib.suppress(ProcessLookupError):
-        import os
-
         os.kill(pid, number)

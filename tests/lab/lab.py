@@ -21,15 +21,19 @@ sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 from lab import world  # noqa: E402
 
 
+# What runs in the lab besides the program, and where it is in its build directory.
+BESIDE = {"delay_line": "tests/lab/delay_line", "bench_load": "bench/load/bench_load"}
+
+
 def binaries(build_or_binary):
-    """The program under test and the delay line, which is beside it in its build directory."""
+    """The program under test, and what was built with it ($DELAY_LINE or $BENCH_LOAD: elsewhere)."""
     program = build_or_binary or os.environ.get("SLIRP_FORWARDER") or str(world.REPOSITORY / "build/slirp-forwarder")
     folders = [pathlib.Path(program).resolve().parent, world.REPOSITORY / "build", world.REPOSITORY / "build-asan"]
-    lines = [os.environ.get("DELAY_LINE")] + [str(folder / "tests/lab/delay_line") for folder in folders]
-    return {
-        "slirp-forwarder": program,
-        "delay_line": next((line for line in lines if line and pathlib.Path(line).is_file()), None),
-    }
+    found = {"slirp-forwarder": program}
+    for name, place in BESIDE.items():
+        candidates = [os.environ.get(name.upper()), *(str(folder / place) for folder in folders)]
+        found[name] = next((path for path in candidates if path and pathlib.Path(path).is_file()), None)
+    return found
 
 
 def in_lab(action, command):

@@ -38,9 +38,9 @@ class PassHost : public host::Host {
   [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override {
     return real_.receive(socket, into);
   }
-  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint& at,
-                                                                            host::Token token) override {
-    return real_.listen_stream(at, token);
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(
+      const Endpoint& at, host::Token token, host::PortSharing sharing) override {
+    return real_.listen_stream(at, token, sharing);
   }
   [[nodiscard]] tl::expected<host::Accepted, host::HostError> accept_stream(
       host::SocketId listener) override {

@@ -166,7 +166,9 @@ TEST(PlantedBug, BadChecksum) {
 class FalseFeatures final : public PassLink {
  public:
   using PassLink::PassLink;
-  [[nodiscard]] link::Features features() const override { return {.checksum = true, .tcp_gso = true}; }
+  [[nodiscard]] link::Features features() const override {
+    return {.checksum = true, .tcp4_gso = true, .tcp6_gso = true};
+  }
 };
 
 TEST(PlantedBug, AsksForOffloadsThatAreNotThere) {

@@ -39,8 +39,11 @@ LinkPlan draw_link(Random& random, std::uint32_t mtu, Faults faults) {
   LinkPlan link;
   link.mtu = mtu;
   if (random.chance(0.6))
-    link.features = {
-        .checksum = true, .tcp_gso = true, .big_tcp = random.chance(0.6), .udp_gso = random.chance(0.7)};
+    link.features = {.checksum = true,
+                     .tcp4_gso = true,
+                     .tcp6_gso = true,
+                     .big_tcp = random.chance(0.6),
+                     .udp_gso = random.chance(0.7)};
   if (random.chance(0.15)) link.features = {.checksum = true};
   link.checksum_partial = random.chance(0.5);
   link.guest_gso = link.checksum_partial && random.chance(0.7);

@@ -15,9 +15,9 @@ namespace {
 constexpr int kMostFailures = 10;
 
 // Runs the seed again with a trace, which costs too much to keep for every run, and leaves it in ./artifacts.
-std::string write_trace(const Plan& plan) {
+std::string write_trace(const Plan& plan, const StackFactory& stack) {
   Trace trace(false);
-  static_cast<void>(run(plan, make_shard, &trace));
+  static_cast<void>(run(plan, stack, &trace));
   std::error_code error;
   std::filesystem::create_directories("artifacts", error);
   const std::string stem = fmt::format("artifacts/simulator-seed-{}", plan.seed);
@@ -25,9 +25,9 @@ std::string write_trace(const Plan& plan) {
   return fmt::format("{0}.pcap, {0}.txt", stem);
 }
 
-bool run_seed(std::uint64_t seed, Trace* trace, Result& total) {
+bool run_seed(std::uint64_t seed, Trace* trace, Result& total, const StackFactory& stack = make_shard) {
   const Plan plan = make_plan(seed);
-  const Result result = run(plan, make_shard, trace);
+  const Result result = run(plan, stack, trace);
   total.turns += result.turns;
   total.frames += result.frames;
   total.bytes += result.bytes;
@@ -36,7 +36,7 @@ bool run_seed(std::uint64_t seed, Trace* trace, Result& total) {
   total.virtual_time += result.virtual_time;
   if (result.violations.empty()) return true;
   ADD_FAILURE() << fmt::format("seed {} ({}):\n{}  frames: {}\n  to repeat: simulator --seed={}", seed,
-                               plan.summary, result.report(), write_trace(plan), seed);
+                               plan.summary, result.report(), write_trace(plan, stack), seed);
   return false;
 }
 
@@ -67,6 +67,21 @@ TEST(Simulator, Seeds) {
   }
 }
 
+// As few seeds as do: what is not about shards, Seeds looks at.
+TEST(Simulator, SeedsOverSeveralShards) {
+  Result total;
+  int failures = 0;
+  const std::uint64_t seeds = options().seeds / 5 + 1;
+  for (std::uint64_t i = 0; i < seeds && failures < kMostFailures; ++i) {
+    if (!run_seed(options().first + i, nullptr, total, make_shards)) ++failures;
+  }
+  print(total, seeds);
+  if (seeds >= 50) {
+    EXPECT_GT(total.completed, seeds);
+    EXPECT_GT(total.answers, seeds);
+  }
+}
+
 TEST(Simulator, SameSeedSameRun) {
   for (const std::uint64_t seed : {3U, 14U, 15U}) {
     const Plan plan = make_plan(seed);
@@ -92,7 +107,8 @@ TEST(Simulator, QuietRunIsPrompt) {
   for (const bool offloads : {false, true}) {
     for (const std::uint32_t receive_buffer : {20'000U, 200'000U, 4'000'000U}) {
       Plan plan = make_quiet_plan(1, 5'000'000);
-      if (offloads) plan.link.features = {.checksum = true, .tcp_gso = true, .big_tcp = true};
+      if (offloads)
+        plan.link.features = {.checksum = true, .tcp4_gso = true, .tcp6_gso = true, .big_tcp = true};
       plan.link.checksum_partial = plan.link.guest_gso = plan.link.deliver_gso_whole = offloads;
       plan.flows[0].from.receive_buffer = receive_buffer;
       const Result result = run(plan, make_shard, nullptr);

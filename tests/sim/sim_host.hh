@@ -40,8 +40,8 @@ class SimHost final : public host::Host {
   [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(host::SocketId socket) override;
   // Published ports are not simulated.
-  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&,
-                                                                            host::Token) override {
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&, host::Token,
+                                                                            host::PortSharing) override {
     return tl::unexpected(host::HostError::other);
   }
   [[nodiscard]] tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId) override {

@@ -60,7 +60,8 @@ bool SimLink::take_from_stack(Frame frame, bool taken) {
   const link::Features& features = plan_.features;
   if ((offload.checksum_needed && !features.checksum) ||
       (offload.gso == wire::GsoType::udp && !features.udp_gso) ||
-      (offload.gso != wire::GsoType::none && offload.gso != wire::GsoType::udp && !features.tcp_gso)) {
+      (offload.gso == wire::GsoType::tcp4 && !features.tcp4_gso) ||
+      (offload.gso == wire::GsoType::tcp6 && !features.tcp6_gso)) {
     world_.violation("offload", "asks for what the device does not have: {}", describe_frame(frame.bytes));
     return false;
   }

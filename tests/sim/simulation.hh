@@ -24,6 +24,8 @@ struct Stack {
 using StackFactory = std::function<Stack(link::Link& link, host::Host& host, const Plan& plan)>;
 // The program's own: engine::Shard.
 [[nodiscard]] Stack make_shard(link::Link& link, host::Host& host, const Plan& plan);
+// Two to four of them, and each frame of the guest's at any of them.
+[[nodiscard]] Stack make_shards(link::Link& link, host::Host& host, const Plan& plan);
 
 // Stands between the stack and the world to plant a bug; each is optional and gives what the stack, or the
 // event loop, then speaks to.

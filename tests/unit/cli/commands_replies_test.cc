@@ -77,7 +77,7 @@ TEST_F(Replies, flows) {
   instance.live[0].bytes_to_guest = 18446744073709551615U;
   instance.live[0].rtt = std::chrono::microseconds(77);
   instance.live[0].guest.port = 80;
-  instance.live[0].socket = host::SocketId{40};
+  instance.live[0].remote_rtt = 40ms;
   const auto flows = read_flows("instance 1", ask("list_flows", {{"limit", 1}}));
   ASSERT_TRUE(flows.has_value()) << flows.error().message;
   EXPECT_EQ(flows->uptime_us, 3723000000U);

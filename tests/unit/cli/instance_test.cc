@@ -52,7 +52,8 @@ class InstanceTest : public engine::ShardTest {
   Config options_;
   const Log quiet_{LogLevel::error, [](LogLevel, std::string_view) {}};
   PolicyControl policy_{options_.policy, [] { return Result<std::string>{}; }, {}, SipKey{}, quiet_};
-  ShardInstance instance_{*shard_, loopback_, policy_, options_, "1", [] { return Time{}; }};
+  OneShard shards_{*shard_};
+  ShardInstance instance_{shards_, loopback_, policy_, options_, "1", [] { return Time{}; }};
 };
 
 // There is no process inside that could make the sockets.
@@ -105,7 +106,7 @@ TEST_P(InstanceTest, AnIpv6PortWithoutIpv6InsideIsForTheLoopbackAlone) {
 }
 
 TEST_P(InstanceTest, FlowsAndSumsHaveBoth) {
-  const auto flows = instance_.flows();
+  const auto flows = instance_.flows(1000).flows;
   ASSERT_EQ(flows.size(), 1U);
   EXPECT_TRUE(flows[0].inbound);
   EXPECT_EQ(flows[0].bytes_to_guest, 20U);

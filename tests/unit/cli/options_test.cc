@@ -85,6 +85,8 @@ TEST(Options, every_value_arrives) {
                                 "json",
                                 "--pcap",
                                 "a file",
+                                "--offload",
+                                "off",
                                 "--pid",
                                 "--uts",
                                 "cmd"});
@@ -93,6 +95,7 @@ TEST(Options, every_value_arrives) {
   EXPECT_EQ(config.cidr6.to_string(), "2001:db8:5::/64");
   EXPECT_EQ(config.mac->to_string(), "52:54:00:12:34:56");
   EXPECT_EQ(config.tap_name, "eth0");
+  EXPECT_FALSE(config.offload);
   EXPECT_TRUE(config.host_loopback);
   EXPECT_EQ(config.outbound_address4->to_string(), "192.0.2.1");
   EXPECT_EQ(config.outbound_address6->to_string(), "2001:db8::1");
@@ -145,11 +148,24 @@ TEST(Options, any_other_first_word_is_a_path) {
   EXPECT_EQ(parsed({"net"}, {true, ""}).configure, true);
 }
 
+TEST(Options, threads) {
+  EXPECT_EQ(parsed({"run"}).threads, 0U) << "as many as suit the machine";
+  EXPECT_EQ(parsed({"run", "--threads", "1"}).threads, 1U);
+  EXPECT_EQ(parsed({"attach", "--threads=32", "4711"}).threads, 32U);
+  EXPECT_EQ(parsed({"--threads", "4", "./file"}).threads, 4U);
+  for (const char* wrong : {"0", "33", "-1", "two", ""}) {
+    EXPECT_THAT(refused({"run", "--threads", wrong}), testing::StartsWith("--threads")) << wrong;
+  }
+}
+
 TEST(Options, small_mtu_only_without_ipv6) {
   EXPECT_THAT(refused({"run", "--mtu", "1279"}), HasSubstr("--no-ipv6"));
   EXPECT_EQ(parsed({"run", "--mtu", "1280"}).mtu, 1280U);
   EXPECT_EQ(parsed({"run", "--mtu", "576", "--no-ipv6"}).mtu, 576U);
   EXPECT_THAT(refused({"run", "--no-ipv6", "--mtu", "575"}), HasSubstr("576"));
+  EXPECT_TRUE(parsed({"run", "--offload=off", "--offload=on"}).offload);
+  EXPECT_TRUE(parsed({"run"}).offload);
+  EXPECT_THAT(refused({"run", "--offload", "some"}), HasSubstr("--offload 'some': must be on or off"));
   EXPECT_THAT(refused({"run", "--mtu", "65521"}), HasSubstr("65520"));
 }
 

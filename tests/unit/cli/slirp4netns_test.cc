@@ -194,7 +194,7 @@ TEST(Slirp4netns, help_has_what_callers_look_for) {
     for (const char* option :
          {"--netns-type", "--disable-host-loopback", "--mtu", "--enable-sandbox", "--enable-seccomp",
           "--cidr", "--outbound-addr", "--enable-ipv6", "--api-socket", "--userns-path", "--configure",
-          "--ready-fd", "--exit-fd", "--disable-dns", "--macaddress", "--target-type"}) {
+          "--ready-fd", "--exit-fd", "--disable-dns", "--macaddress", "--target-type", "--threads"}) {
       // As grep -w finds it: no letter, digit or underscore beside it.
       EXPECT_THAT(help, testing::ContainsRegex(std::string("[^a-z0-9_-]") + option + "[^a-z0-9_]"));
     }

@@ -25,13 +25,11 @@ class FakeInstance : public Instance {
     return std::erase_if(ports, [id](const auto& port) { return port.id == id; }) > 0;
   }
   std::vector<engine::PublishedPort> published() const override { return ports; }
-  std::vector<engine::FlowInfo> flows() const override {
+  engine::FlowList flows(std::size_t limit) const override {
     ++flows_asked;
-    return live;
-  }
-  std::optional<Duration> remote_rtt(const engine::FlowInfo& flow) const override {
-    if (flow.socket == host::kNoSocket) return std::nullopt;
-    return std::chrono::milliseconds(static_cast<int>(flow.socket));
+    engine::FlowList list{live.size(), live};
+    list.cut(limit);
+    return list;
   }
   engine::Totals totals() const override { return sums; }
   InstanceInfo info() const override { return about; }

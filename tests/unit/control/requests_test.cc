@@ -159,7 +159,7 @@ TEST_F(Requests, flows_are_listed_with_all_that_is_known) {
   tcp.bytes_from_guest = 18446744073709551600U;
   tcp.bytes_to_guest = 7;
   tcp.rtt = std::chrono::nanoseconds(1234567);
-  tcp.socket = host::SocketId{40};
+  tcp.remote_rtt = 40ms;
   FlowInfo udp;
   udp.protocol = FlowInfo::Protocol::udp;
   udp.guest = {*Address::parse("fd00::100"), 53};

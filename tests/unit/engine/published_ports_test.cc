@@ -83,7 +83,7 @@ TEST_P(Published, BytesGoBothWays) {
   const wire::IpPacket packet = heard_packet(1);
   const auto segment = wire::TcpSegment::parse(packet.payload);
   EXPECT_EQ(OwnedFrame(segment->payload.begin(), segment->payload.end()), hello);
-  const auto flows = shard_->flows();
+  const auto flows = shard_->flows(10).flows;
   ASSERT_EQ(flows.size(), 1U);
   EXPECT_TRUE(flows[0].inbound);
   EXPECT_STREQ(flows[0].state, "ESTABLISHED");
@@ -264,6 +264,28 @@ TEST_P(Published, UdpClientsAreAnsweredFromThePort) {
   EXPECT_EQ(host_.datagrams[0].first, client());
   EXPECT_EQ(listener().sends, 1) << "by the published port's own socket";
   EXPECT_EQ(host_.sockets.size(), 1U);
+}
+
+TEST_P(Published, UdpNeighboursAreOneSuperFrame) {
+  link_.set_features(link::kAllFeatures);
+  start();
+  publish(Transport::udp, guest());
+  for (std::size_t i = 0; i < 4; ++i) listener().arrived.emplace_back(client(), pattern(100, i));
+  listener().arrived.emplace_back(client(), pattern(60, 4));
+  listener().arrived.emplace_back(client(5556), pattern(100));
+  datagram(client(5556), pattern(100));
+  ASSERT_EQ(link_.sent.size(), 2U);
+  EXPECT_EQ(link_.sent[0].offload.gso, wire::GsoType::udp);
+  EXPECT_EQ(link_.sent[0].offload.gso_size, 100);
+  EXPECT_EQ(heard_udp(0).source_port, 5555);
+  OwnedFrame expected;
+  for (std::size_t i = 0; i < 5; ++i) {
+    const OwnedFrame part = pattern(i < 4 ? 100 : 60, i);
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  EXPECT_EQ(OwnedFrame(heard_udp(0).payload.begin(), heard_udp(0).payload.end()), expected);
+  EXPECT_EQ(heard_udp(1).source_port, 5556);
+  EXPECT_EQ(heard_udp(1).payload.size(), 200U);
 }
 
 TEST_P(Published, UdpToSomebodyElseGoesTheUsualWay) {

@@ -11,7 +11,7 @@ class LinuxPublished : public HostTest {};
 INSTANTIATE_TEST_SUITE_P(Version, LinuxPublished, testing::Bool(), version_name);
 
 TEST_P(LinuxPublished, AcceptsClients) {
-  const auto listener = rig_.host.listen_stream({loopback(), 0}, 7);
+  const auto listener = rig_.host.listen_stream({loopback(), 0}, 7, PortSharing::none);
   ASSERT_TRUE(listener);
   EXPECT_EQ(rig_.host.accept_stream(*listener).error(), HostError::would_block);
   SocketId client = kNoSocket;
@@ -33,11 +33,11 @@ TEST_P(LinuxPublished, AcceptsClients) {
 
 TEST_P(LinuxPublished, SaysWhyItCannotListen) {
   const Peer taken(SOCK_STREAM, loopback());
-  const auto again = rig_.host.listen_stream(taken.endpoint(), 1);
+  const auto again = rig_.host.listen_stream(taken.endpoint(), 1, PortSharing::none);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error(), HostError::in_use);
   const Address elsewhere = *Address::parse(GetParam() ? "198.51.100.77" : "2001:db8:77::1");
-  const auto foreign = rig_.host.listen_stream({elsewhere, 0}, 1);
+  const auto foreign = rig_.host.listen_stream({elsewhere, 0}, 1, PortSharing::none);
   ASSERT_FALSE(foreign);
   EXPECT_EQ(foreign.error(), HostError::no_such_address);
   const Peer udp(SOCK_DGRAM, loopback());
@@ -47,10 +47,10 @@ TEST_P(LinuxPublished, SaysWhyItCannotListen) {
 
 TEST_P(LinuxPublished, BothVersionsShareAPort) {
   const Address any4 = Address::v4(0);
-  const auto first = rig_.host.listen_stream({GetParam() ? any4 : Address(), 0}, 1);
+  const auto first = rig_.host.listen_stream({GetParam() ? any4 : Address(), 0}, 1, PortSharing::none);
   ASSERT_TRUE(first);
   const std::uint16_t port = rig_.host.local_endpoint(*first).port;
-  EXPECT_TRUE(rig_.host.listen_stream({GetParam() ? Address() : any4, port}, 2));
+  EXPECT_TRUE(rig_.host.listen_stream({GetParam() ? Address() : any4, port}, 2, PortSharing::none));
 }
 
 TEST_P(LinuxPublished, AUdpPortHearsAndAnswers) {

@@ -93,7 +93,7 @@ TEST_F(BessTest, frames_are_packets) {
 TEST_F(BessTest, has_no_offloads) {
   const auto bess = listen();
   EXPECT_FALSE(bess->features().checksum);
-  EXPECT_FALSE(bess->features().tcp_gso);
+  EXPECT_FALSE(bess->features().tcp4_gso);
   EXPECT_FALSE(bess->features().udp_gso);
 }
 

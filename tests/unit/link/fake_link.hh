@@ -38,6 +38,7 @@ class FakeLink : public Link {
     return Status::ok;
   }
   Features features() const override { return features_; }
+  void set_features(Features features) { features_ = features; }
 
   std::vector<SentFrame> sent;
   std::deque<std::pair<std::vector<std::uint8_t>, wire::Offload>> to_receive;
@@ -49,7 +50,7 @@ class FakeLink : public Link {
   Features features_;
 };
 
-inline constexpr Features kAllFeatures{.checksum = true, .tcp_gso = true, .udp_gso = true};
+inline constexpr Features kAllFeatures{.checksum = true, .tcp4_gso = true, .tcp6_gso = true, .udp_gso = true};
 
 // Bytes that differ from their neighbours, so that a piece out of place shows.
 inline std::vector<std::uint8_t> pattern(std::size_t size, std::size_t from = 0) {

@@ -10,6 +10,7 @@
 #include <iterator>
 
 #include "unit/link/fake_link.hh"
+#include "base/unique_fd.hh"
 #include "wire/checksum.hh"
 #include "wire/ethernet.hh"
 #include "wire/ip.hh"
@@ -129,7 +130,7 @@ TEST_F(PcapTest, RecordsBothDirections) {
   {
     const auto tee = open(path_);
     ASSERT_TRUE(tee);
-    EXPECT_TRUE(tee->features().tcp_gso);
+    EXPECT_TRUE(tee->features().tcp4_gso);
     ASSERT_EQ(tee->send(std::array{take(sent, 14), drop(sent, 14)}, {}), Status::ok);
     time_ += std::chrono::nanoseconds(1);
     link_.to_receive.emplace_back(received, wire::Offload{});

@@ -128,7 +128,8 @@ TEST(Tap, PassesOverWhatItDidNotAskFor) {
 
 TEST(Tap, WorksWithoutTheHeader) {
   Pair pair(false);
-  EXPECT_FALSE(pair.tap->features().checksum || pair.tap->features().tcp_gso || pair.tap->features().udp_gso);
+  EXPECT_FALSE(pair.tap->features().checksum || pair.tap->features().tcp4_gso ||
+               pair.tap->features().udp_gso);
   const auto bytes = pattern(60);
   ASSERT_EQ(pair.tap->send(std::array{Bytes{bytes}}, {}), Status::ok);
   EXPECT_EQ(pair.take_far(), bytes);

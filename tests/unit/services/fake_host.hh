@@ -89,7 +89,8 @@ class FakeHost : public host::Host {
   }
   host::HostError finish_connect(host::SocketId) override { return unexpected_stream(); }
   host::IoResult send(host::SocketId, std::span<const Bytes>) override { return {0, unexpected_stream()}; }
-  tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&, host::Token) override {
+  tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&, host::Token,
+                                                              host::PortSharing) override {
     return tl::unexpected(host::HostError::other);
   }
   tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId) override {

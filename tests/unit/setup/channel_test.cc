@@ -62,7 +62,7 @@ TEST(TapDescription, crosses_the_channel) {
   TapDevice device;
   device.name = "tap0";
   device.mac = *MacAddress::parse("52:54:00:12:34:56");
-  device.udp_gso = true;
+  device.offloads = {.checksum = true, .tso4 = false, .tso6 = true, .uso = false};
   device.holds_namespace = true;
   std::vector<UniqueFd> queues;
   queues.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
@@ -70,7 +70,7 @@ TEST(TapDescription, crosses_the_channel) {
   ASSERT_TRUE(copy.has_value());
   EXPECT_EQ(copy->name, "tap0");
   EXPECT_EQ(copy->mac, device.mac);
-  EXPECT_TRUE(copy->udp_gso);
+  EXPECT_EQ(copy->offloads, device.offloads);
   EXPECT_TRUE(copy->holds_namespace);
   EXPECT_EQ(copy->queues.size(), 1U);
   EXPECT_FALSE(from_description(describe(device), {}).has_value()) << "without a descriptor";

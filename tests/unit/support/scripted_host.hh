@@ -9,7 +9,7 @@
 
 namespace sf::host {
 
-class ScriptedHost final : public Host {
+class ScriptedHost : public Host {
  public:
   struct Opened {
     DatagramKind kind;
@@ -69,7 +69,7 @@ class ScriptedHost final : public Host {
   }
   HostError finish_connect(SocketId) override { return HostError::other; }
   IoResult send(SocketId, std::span<const Bytes>) override { return {0, HostError::other}; }
-  tl::expected<SocketId, HostError> listen_stream(const Endpoint&, Token) override {
+  tl::expected<SocketId, HostError> listen_stream(const Endpoint&, Token, PortSharing) override {
     return tl::unexpected(HostError::other);
   }
   tl::expected<Accepted, HostError> accept_stream(SocketId) override {

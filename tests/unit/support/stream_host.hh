@@ -80,7 +80,7 @@ class StreamHost final : public Host {
     if (s.receive_error != HostError::none) return {0, s.receive_error};
     return {0, s.ended ? HostError::none : HostError::would_block};
   }
-  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token) override {
+  tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token, PortSharing) override {
     return bind(at, token);
   }
   tl::expected<Accepted, HostError> accept_stream(SocketId listener) override {
@@ -95,6 +95,16 @@ class StreamHost final : public Host {
   bool watch(SocketId id, Token token) override {
     socket(id).token = token;
     return true;
+  }
+  // Between hosts goes the client alone.
+  UniqueFd release_stream(SocketId id) override {
+    socket(id).closed = true;
+    return {};
+  }
+  SocketId adopt_stream(UniqueFd, const Endpoint&) override {
+    sockets.push_back({});
+    sockets.back().connected = HostError::none;
+    return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
   tl::expected<SocketId, HostError> bind_datagram(const Endpoint& at, Token token) override {
     return bind(at, token);
@@ -121,11 +131,12 @@ class StreamHost final : public Host {
   std::span<const ReceivedDatagram> receive_datagrams(SocketId id) override {
     Socket& s = socket(id);
     if (s.arrived.empty()) return {};
-    lent_ = std::move(s.arrived.front());
-    s.arrived.pop_front();
-    lent_view_.from = lent_.first;
-    lent_view_.payload = lent_.second;
-    return {&lent_view_, 1};
+    lent_ = std::exchange(s.arrived, {});
+    lent_views_.clear();
+    for (const auto& [from, payload] : lent_) {
+      lent_views_.push_back({.from = from, .payload = payload});
+    }
+    return lent_views_;
   }
   bool receive_error(SocketId, DatagramError&) override { return false; }
 
@@ -155,8 +166,8 @@ class StreamHost final : public Host {
     sockets.back().token = token;
     return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
-  std::pair<Endpoint, std::vector<std::uint8_t>> lent_;
-  ReceivedDatagram lent_view_;
+  std::deque<std::pair<Endpoint, std::vector<std::uint8_t>>> lent_;
+  std::vector<ReceivedDatagram> lent_views_;
   Socket& socket(SocketId id) {
     Socket& s = sockets.at(static_cast<std::size_t>(id));
     EXPECT_TRUE(s.open()) << "used after it was closed";

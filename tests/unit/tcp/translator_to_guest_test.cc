@@ -162,7 +162,8 @@ TEST_F(TranslatorToGuest, ItsRstResetsTheGuestAfterItsBytes) {
 
 class TranslatorBigTcp : public TranslatorTest {
  protected:
-  TranslatorBigTcp() : TranslatorTest(256, {.checksum = true, .tcp_gso = true, .big_tcp = true}) {
+  TranslatorBigTcp()
+      : TranslatorTest(256, {.checksum = true, .tcp4_gso = true, .tcp6_gso = true, .big_tcp = true}) {
     syn_.options.window_scale = std::uint8_t{8};
     establish();
   }

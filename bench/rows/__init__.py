@@ -1,0 +1,1 @@
+"""One module for each group of rows; suite.py has their order."""
