@@ -222,6 +222,14 @@ def test_check_sni(policed, servers):
     assert fetch(by_address, f"https://{SHARED4}/who")[0] == 0, "allowed by address"
 
 
+def test_threads_share_it(policed):
+    """What one thread has learnt is open for all, whichever a connection comes to."""
+    guest = policed(*RULES, "--threads", "2")
+    for number in range(1, 21):
+        assert fetch(guest, f"http://host{number}.many.test/who")[:2] == (0, "many.test")
+        assert refused(guest, f"http://{DENIED4}/who")
+
+
 def test_audit(policed):
     guest = policed(*RULES, "--audit", "--check-sni")
     assert fetch(guest, "http://denied.policy.test/who")[:2] == (0, "denied.policy.test")
