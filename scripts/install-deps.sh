@@ -6,12 +6,12 @@ set -euo pipefail
 
 build=(
   g++ make cmake ninja-build ccache pkg-config libcli11-dev libfmt-dev libexpected-dev libmnl-dev libseccomp-dev
-  libcap-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libcap-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 tests=(
   python3 python3-pytest python3-scapy iproute2 iperf3 slirp4netns passt curl bind9-dnsutils isc-dhcp-client udhcpc
   dhcpcd-base net-tools wget traceroute netcat-openbsd uidmap iputils-ping ethtool strace tcpdump tshark procps
-  podman buildah rootlesskit crun conmon catatonit busybox-static nginx wrk nftables linux-perf
+  podman buildah rootlesskit crun conmon catatonit busybox-static nginx wrk nftables linux-perf dnsmasq-base openssl git
   util-linux mandoc clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
 )
 

@@ -109,8 +109,40 @@ Result<void> take_port_words(ControlCommand& command, std::vector<std::string> w
   return {};
 }
 
+Result<void> take_policy_words(ControlCommand& command, std::vector<std::string> words) {
+  constexpr std::string_view kForms =
+      "policy [INSTANCE [show]], policy INSTANCE set FILE, policy INSTANCE allow|deny RULE... and policy "
+      "INSTANCE reset";
+  command.action = Action::policy_show;
+  if (words.empty()) return {};
+  command.instance = words[0];
+  if (words.size() == 1) return {};
+  const std::string& action = words[1];
+  const std::vector<std::string> rest(words.begin() + 2, words.end());
+  std::size_t most = 0;
+  if (action == "set") {
+    command.action = Action::policy_set;
+    most = 1;
+    if (rest.empty()) return fail("FILE is missing; the forms are {}", kForms);
+    command.file = rest[0];
+  } else if (action == "allow" || action == "deny") {
+    command.action = Action::policy_insert;
+    command.allow = action == "allow";
+    command.rules = rest;
+    if (rest.empty()) return fail("RULE is missing; the forms are {}", kForms);
+    return {};
+  } else if (action == "reset") {
+    command.action = Action::policy_reset;
+  } else if (action != "show") {
+    return fail("policy '{}': is neither show, set, allow, deny nor reset; the forms are {}", action, kForms);
+  }
+  if (rest.size() > most) return fail("'{}': is one word too many; the forms are {}", rest[most], kForms);
+  return {};
+}
+
 Result<void> take_words(ControlCommand& command, std::string_view word, std::vector<std::string> words) {
   if (word == "port") return take_port_words(command, std::move(words));
+  if (word == "policy") return take_policy_words(command, std::move(words));
   command.action = word == "ls" ? Action::ls : Action::flows;
   const std::size_t most = command.action == Action::ls ? 0 : 1;
   if (words.size() > most) {
@@ -123,7 +155,7 @@ Result<void> take_words(ControlCommand& command, std::string_view word, std::vec
 }  // namespace
 
 bool is_control_word(std::string_view word) {
-  constexpr std::array<std::string_view, 3> kWords{"ls", "port", "flows"};
+  constexpr std::array<std::string_view, 4> kWords{"ls", "port", "flows", "policy"};
   return std::ranges::find(kWords, word) != kWords.end();
 }
 

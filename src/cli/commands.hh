@@ -5,6 +5,8 @@
 //     port rm [--json] INSTANCE RULE|ID...
 //     port ls [--json] [INSTANCE]
 //     flows [--interval SECONDS] [--limit N] [--json] [INSTANCE]
+//     policy [--json] [INSTANCE [show]]
+//     policy [--json] INSTANCE set FILE | allow RULE... | deny RULE... | reset
 //
 // control_run.hh carries them out.
 #pragma once
@@ -23,10 +25,23 @@
 namespace sf::cli {
 
 struct ControlCommand {
-  enum class Action : std::uint8_t { ls, port_add, port_rm, port_ls, flows };
+  enum class Action : std::uint8_t {
+    ls,
+    port_add,
+    port_rm,
+    port_ls,
+    flows,
+    policy_show,
+    policy_set,
+    policy_insert,
+    policy_reset
+  };
   Action action = Action::ls;
   std::optional<std::string> instance;  // absent: the only one there is
   std::vector<std::string> ports;       // never empty for port_add and port_rm
+  std::string file;                     // for policy_set
+  std::vector<std::string> rules;       // for policy_insert: in this order before all others
+  bool allow = false;                   // what they do
   bool loopback = false;
   bool json = false;
   Duration interval = 1s;

@@ -8,6 +8,7 @@
 
 #include "base/address.hh"
 #include "base/log.hh"
+#include "cli/policy_items.hh"
 #include "engine/published.hh"
 
 namespace sf::cli {
@@ -66,6 +67,8 @@ struct Config {
   std::vector<engine::PublishRule> publish;
   std::string api_socket;     // empty: only the one in the list of instances
   bool publish_auto = false;  // what the guest listens on, on the host's loopback
+
+  PolicyOptions policy;  // which of the world the guest may reach
 
   // What the program may still do once it runs (cli/confinement.hh). The native commands' is `confined`, the
   // others are slirp4netns's.

@@ -7,6 +7,7 @@
 
 #include "cli/documents.hh"
 #include "cli/flow_rates.hh"
+#include "cli/policy_items.hh"
 #include "cli/port_names.hh"
 #include "cli/printable.hh"
 #include "cli/replies.hh"
@@ -14,6 +15,8 @@
 #include "control/client.hh"
 #include "control/directory.hh"
 #include "control/requests.hh"
+#include "policy/file.hh"
+#include "setup/reread_file.hh"
 
 namespace sf::cli {
 namespace {
@@ -53,6 +56,10 @@ class Peer {
     return ask(read_ports, "unpublish", {{"id", id}});
   }
   [[nodiscard]] Result<std::vector<PortReply>> ports() const { return ask(read_ports, "list_published"); }
+  [[nodiscard]] Result<PolicyReply> policy(const char* execute,
+                                           const Json& arguments = Json::object()) const {
+    return ask(read_policy, execute, arguments);
+  }
   [[nodiscard]] Result<FlowsReply> flows() const {
     return ask(read_flows, "list_flows", {{"limit", control::kMaxFlowsListed}});
   }
@@ -153,6 +160,43 @@ Outcome list_flows(const ControlCommand& command, const Peer& peer) {
   return {.out = command.json ? flows_document(flows) : flows_table(flows)};
 }
 
+Outcome shown(const ControlCommand& command, const Result<PolicyReply>& reply) {
+  if (!reply) return failed(reply.error());
+  return {.out = command.json ? policy_document(*reply) : policy_lines(*reply)};
+}
+
+// Read here, as the instance may see no files any more.
+Outcome set_policy(const ControlCommand& command, const Peer& peer) {
+  const auto file = setup::RereadFile::open(command.file);
+  if (!file) return failed({printable(file.error().message)});
+  const auto text = file->read(policy::kMaxPolicyFile);
+  if (!text) return failed({printable(text.error().message)});
+  const Json arguments{{"name", command.file}, {"text", *text}};
+  if (request_text("set_policy", arguments).size() > control::kMaxRequest) {
+    return failed(
+        {fmt::format("cannot send {}: it is larger than {} bytes; start the instance with --policy, and send "
+                     "it SIGHUP",
+                     printable(command.file), control::kMaxRequest)});
+  }
+  return shown(command, peer.policy("set_policy", arguments));
+}
+
+// All of them are checked before the first one counts. The last one goes first: each is put before all
+// others.
+Outcome insert_rules(const ControlCommand& command, const Peer& peer) {
+  const auto action = command.allow ? policy::Action::allow : policy::Action::deny;
+  const char* word = command.allow ? "allow" : "deny";
+  for (const std::string& text : command.rules) {
+    const auto rule = parse_rule_option(word, action, text);
+    if (!rule) return failed({printable(rule.error().message)});
+  }
+  Result<PolicyReply> reply = PolicyReply{};
+  for (auto text = command.rules.rbegin(); text != command.rules.rend() && reply; ++text) {
+    reply = peer.policy("insert_rule", {{"action", word}, {"rule", *text}});
+  }
+  return shown(command, reply);
+}
+
 }  // namespace
 
 Outcome run_control(const ControlCommand& command, const std::optional<std::string>& xdg_runtime_dir) {
@@ -177,6 +221,14 @@ Outcome run_control(const ControlCommand& command, const std::optional<std::stri
       return list_ports(command, peer);
     case Action::flows:
       return list_flows(command, peer);
+    case Action::policy_show:
+      return shown(command, peer.policy("policy"));
+    case Action::policy_set:
+      return set_policy(command, peer);
+    case Action::policy_insert:
+      return insert_rules(command, peer);
+    case Action::policy_reset:
+      return shown(command, peer.policy("reset_policy"));
   }
   return {};
 }

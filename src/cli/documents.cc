@@ -100,4 +100,18 @@ std::string flows_document(const FlowRows& flows) {
   return text_of({{"interval_us", flows.interval_us}, {"total", flows.total}, {"flows", std::move(list)}});
 }
 
+std::string policy_document(const PolicyReply& policy) {
+  Json refused = Json::array();
+  for (const auto& [target, count] : policy.refused)
+    refused.push_back({{"target", target}, {"count", count}});
+  return text_of({{"active", policy.active},
+                  {"rules", policy.rules},
+                  {"audit", policy.audit},
+                  {"check_sni", policy.check_sni},
+                  {"dns_refusal", policy.dns_refusal},
+                  {"ttl_floor", policy.ttl_floor},
+                  {"refusals", policy.refusals},
+                  {"refused", std::move(refused)}});
+}
+
 }  // namespace sf::cli

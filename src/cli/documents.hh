@@ -21,5 +21,6 @@ struct UnansweredInstance {
 [[nodiscard]] std::string ports_document(const std::vector<PortReply>& ports);
 // {"interval_us":...,"total":...,"flows":[...]}
 [[nodiscard]] std::string flows_document(const FlowRows& flows);
+[[nodiscard]] std::string policy_document(const PolicyReply& policy);
 
 }  // namespace sf::cli

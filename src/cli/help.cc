@@ -28,6 +28,8 @@ Usage:
       Publish ports at run time, take them away, list them.
   slirp-forwarder flows [INSTANCE]
       Show live flows with rates, round-trip time and state.
+  slirp-forwarder policy [INSTANCE [show]] | INSTANCE set FILE|allow RULE...|deny RULE...|reset
+      Show the egress policy and what it has refused, or change it.
 )";
 
 constexpr std::string_view kLs = R"(Usage: slirp-forwarder ls [--json]
@@ -58,9 +60,22 @@ and RECEIVED the guest's bytes so far.
 "->" is a flow that began inside, "<-" one through a published port.
 )";
 
+constexpr std::string_view kPolicy = R"(Usage: slirp-forwarder policy [--json] [INSTANCE [show]]
+       slirp-forwarder policy [--json] INSTANCE set FILE
+       slirp-forwarder policy [--json] INSTANCE allow RULE...
+       slirp-forwarder policy [--json] INSTANCE deny RULE...
+       slirp-forwarder policy [--json] INSTANCE reset
+
+Shows the egress policy of a running instance, one rule per line in the order in which they
+count, and what it has refused how often; or changes it for flows that begin from then on.
+set replaces all of it by a policy file, allow and deny put rules before all others, and reset
+takes back what was changed, with the file of --policy as it is now.
+RULE is what --allow takes: [tcp|udp|icmp/]TARGET[:PORTS].
+)";
+
 constexpr std::string_view kInstance = R"(
 INSTANCE is a pid as ls shows it, the beginning of one, or the path of a control socket, with
-a '/' in it. Where one instance alone is running, flows and port ls need none.
+a '/' in it. Where one instance alone is running, flows, port ls and policy need none.
 )";
 
 constexpr std::string_view kRun = R"(Usage: slirp-forwarder run [options] [--] [CMD [ARG...]]
@@ -149,7 +164,10 @@ std::string help_text(std::optional<Command> command, const std::string& options
 }
 
 std::string control_help_text(std::string_view word, const std::string& options) {
-  const std::string_view head = word == "ls" ? kLs : word == "port" ? kPort : kFlows;
+  const std::string_view head = word == "ls"       ? kLs
+                                : word == "port"   ? kPort
+                                : word == "policy" ? kPolicy
+                                                   : kFlows;
   return fmt::format("{}{}{}\nThe manual page slirp-forwarder(1) says more.\n", head,
                      word == "ls" ? "" : kInstance, options);
 }

@@ -8,6 +8,7 @@
 
 #include "base/result.hh"
 #include "cli/config.hh"
+#include "cli/policy_control.hh"
 #include "cli/shards.hh"
 #include "control/instance.hh"
 #include "host/loopback.hh"
@@ -16,11 +17,12 @@ namespace sf::cli {
 
 class ShardInstance final : public control::Instance {
  public:
-  // `shards`, `loopback` and `config` outlive the instance; `clock` is the loop's.
-  ShardInstance(Shards& shards, host::Loopback& loopback, const Config& config, std::string name,
-                std::function<Time()> clock)
+  // `shards`, `loopback`, `policy` and `config` outlive the instance; `clock` is the loop's.
+  ShardInstance(Shards& shards, host::Loopback& loopback, PolicyControl& policy, const Config& config,
+                std::string name, std::function<Time()> clock)
       : shards_(shards),
         loopback_(loopback),
+        policy_(policy),
         config_(config),
         name_(std::move(name)),
         clock_(std::move(clock)),
@@ -32,6 +34,14 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] engine::FlowList flows(std::size_t limit) const override;
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
+  [[nodiscard]] control::PolicyReport policy() const override { return policy_.report(); }
+  [[nodiscard]] Result<void> set_policy(const std::string& name, const std::string& text) override {
+    return policy_.set(name, text);
+  }
+  [[nodiscard]] Result<void> insert_policy_rule(policy::Action action, const std::string& rule) override {
+    return policy_.insert(action, rule);
+  }
+  [[nodiscard]] Result<void> reset_policy() override { return policy_.reload(); }
 
  private:
   // Ports of both kinds share one row of numbers.
@@ -46,6 +56,7 @@ class ShardInstance final : public control::Instance {
 
   Shards& shards_;
   host::Loopback& loopback_;
+  PolicyControl& policy_;
   const Config& config_;
   std::string name_;
   std::function<Time()> clock_;

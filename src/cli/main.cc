@@ -108,6 +108,11 @@ int run(cli::Config config, const setup::SignalState& signals) {
     log.error("{}", prepared.error().message);
     return cli::kExitFailure;
   }
+  auto policy_file = Program::check_policy(config);
+  if (!policy_file) {
+    log.error("{}", policy_file.error().message);
+    return cli::kExitFailure;
+  }
   auto inside = start_inside(config, signals, log);
   if (!inside) {
     log.error("{}", inside.error().message);
@@ -118,7 +123,7 @@ int run(cli::Config config, const setup::SignalState& signals) {
     log.error("{}", source.error().message);
     return cli::kExitFailure;
   }
-  auto status = Program(config, log, *inside, *source).run();
+  auto status = Program(config, log, *inside, *source, *policy_file).run();
   if (!status) {
     log.error("{}", status.error().message);
     return cli::kExitFailure;

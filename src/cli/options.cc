@@ -132,6 +132,79 @@ void add_way_in_options(CLI::App& app, Config& config) {
             any_text);
 }
 
+void add_policy_options(CLI::App& app, Config& config) {
+  // In take_policy_order(), where the order among them is known.
+  const auto check = [](const char* name, policy::Action action) {
+    return [name, action](const CLI::results_t& values) {
+      for (const std::string& text : values) {
+        const auto rule = parse_rule_option(name, action, text);
+        if (!rule) throw CLI::ValidationError(rule.error().message);
+      }
+      return true;
+    };
+  };
+  constexpr const char* kRule = "[PROTO/]TARGET[:PORTS]";
+  app.add_option("--allow", check("--allow", policy::Action::allow),
+                 "What the guest may reach; first match wins")
+      ->type_name(kRule)
+      ->expected(1)
+      ->take_all();
+  app.add_option("--deny", check("--deny", policy::Action::deny), "What it may not reach")
+      ->type_name(kRule)
+      ->expected(1)
+      ->take_all();
+  app.add_flag_callback(
+      "--deny-all", [] {}, "Refuse what no --allow before it names");
+  add_value(app, "--policy", "FILE", "Rules in TOML, in this place; SIGHUP reads it again",
+            config.policy.file, any_text);
+  app.add_flag("--check-sni", config.policy.check_sni,
+               "Server names in TLS (port 443) and HTTP (port 80) have to be allowed too");
+  app.add_flag("--audit", config.policy.audit, "Log what would be refused, and let it pass");
+  app.add_flag("--seal-policy", config.policy.sealed, "No change of the policy at run time, by nobody");
+  add_value(app, "--dns-refusal", "HOW", "Names not allowed get nxdomain or refused (nxdomain)",
+            config.policy.refuse_with_refused, [](auto option, auto text) -> Result<std::optional<bool>> {
+              if (text == "refused") return true;
+              if (text == "nxdomain") return false;
+              return fail("{} '{}': must be nxdomain or refused", option, text);
+            });
+}
+
+// The rules in the order of the words.
+Result<void> take_policy_order(const CLI::App& app, PolicyOptions& policy) {
+  std::size_t allows = 0;
+  std::size_t denies = 0;
+  bool refuses = false;
+  for (const CLI::Option* option : app.parse_order()) {
+    const std::string name = option->get_name();
+    if (name == "--allow" || name == "--deny") {
+      const bool allow = name == "--allow";
+      const std::string& text = option->results().at(allow ? allows++ : denies++);
+      auto rule = parse_rule_option(name, allow ? policy::Action::allow : policy::Action::deny, text);
+      if (!rule) return tl::unexpected(rule.error());
+      refuses = refuses || !allow;
+      policy.items.push_back({PolicyItem::Kind::rule, *std::move(rule)});
+    } else if (name == "--deny-all") {
+      refuses = true;
+      policy.items.push_back({PolicyItem::Kind::rule, policy::deny_all()});
+    } else if (name == "--policy") {
+      refuses = true;
+      policy.items.push_back({PolicyItem::Kind::file, {}});
+    }
+  }
+  if (policy.any() && !refuses) {
+    return fail("--allow: refuses nothing by itself; add --deny-all after the last one");
+  }
+  if (!policy.any() && (policy.check_sni || policy.audit || policy.sealed || policy.refuse_with_refused)) {
+    return fail(
+        "--check-sni, --audit, --seal-policy and --dns-refusal: need a policy; add --allow, --deny, "
+        "--deny-all or --policy");
+  }
+  const auto files = std::ranges::count(policy.items, PolicyItem::Kind::file, &PolicyItem::kind);
+  if (files > 1)
+    return fail("--policy '{}': is given {} times; put all rules into one file", policy.file, files);
+  return {};
+}
+
 void add_message_options(CLI::App& app, Config& config) {
   add_value(app, "--log-level", "LEVEL", "error, warning, info or debug (info)", config.log_level,
             [](auto option, auto text) -> Result<LogLevel> {
@@ -215,6 +288,12 @@ Result<void> check_together(const Config& config) {
   if (!config.dns && !config.dns_servers.empty()) {
     return fail("--dns and --no-dns: contradict each other; leave one of them out");
   }
+  const auto named = [](const PolicyItem& item) { return item.rule.has_name(); };
+  if (!config.dns && std::ranges::any_of(config.policy.items, named)) {
+    return fail(
+        "--allow or --deny with a name, and --no-dns: names are enforced by the DNS forwarder; leave "
+        "--no-dns out");
+  }
   if (config.ready_fd >= 0 && config.ready_fd == config.exit_fd) {
     return fail("--ready-fd and --exit-fd: cannot be the same descriptor {}; open two", config.ready_fd);
   }
@@ -246,6 +325,7 @@ Split split_words(const std::vector<std::string>& words, Config& config) {
   Config unused;
   add_network_options(all, unused);
   add_way_in_options(all, unused);
+  add_policy_options(all, unused);
   add_message_options(all, unused);
   add_confinement_options(all, unused);
   add_run_options(all, unused);
@@ -290,6 +370,8 @@ void add_all(CLI::App& app, Config& config) {
   add_network_options(app, config);
   app.option_defaults()->group("Ports and control");
   add_way_in_options(app, config);
+  app.option_defaults()->group("Egress policy");
+  add_policy_options(app, config);
   app.option_defaults()->group("Messages");
   add_message_options(app, config);
   app.option_defaults()->group("Confinement");
@@ -316,6 +398,7 @@ Result<Options> parse_options(const std::vector<std::string>& words, const Envir
     return fail("{}", error.what());
   }
   if (version) return ShowText{version_text()};
+  if (auto taken = take_policy_order(app, config.policy); !taken) return tl::unexpected(taken.error());
 
   std::vector<std::string> left = app.remaining();
   const auto mark = std::find(left.begin(), left.end(), "--");

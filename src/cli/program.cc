@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <sched.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "control/server.hh"
 #include "link/bess.hh"
 #include "link/tap.hh"
+#include "policy/file.hh"
 
 namespace sf::cli {
 namespace {
@@ -73,6 +75,13 @@ void raise_descriptor_limit() {
       setrlimit(RLIMIT_NOFILE, &limit));  // failing, the old limit holds, and running into it is logged
 }
 
+// The addresses by which the guest reaches the host's own loopback.
+std::vector<policy::LoopbackAlias> loopback_aliases(const Config& config) {
+  if (!config.host_loopback) return {};
+  const link::Network network = make_network(config);
+  return {{network.gateway4, link::kLoopback4}, {network.gateway6, link::kLoopback6}};
+}
+
 // Pieces that are let go go back to the system at once, instead of staying in the heap.
 void return_memory_early() {
   static_cast<void>(mallopt(M_MMAP_THRESHOLD, kPieceSize));
@@ -104,6 +113,17 @@ Result<void> Program::prepare(Config& config) {
   if (auto found = look_up(config.outbound_address6_of, false, config.outbound_address6); !found)
     return found;
   return host::check_options(host_options(config));
+}
+
+Result<std::optional<setup::RereadFile>> Program::check_policy(const Config& config) {
+  if (config.policy.file.empty()) return std::nullopt;
+  auto file = setup::RereadFile::open(config.policy.file);
+  if (!file) return tl::unexpected(file.error());
+  const auto text = file->read(policy::kMaxPolicyFile);
+  if (!text) return tl::unexpected(text.error());
+  const auto made = make_policy(config.policy, PolicyText{config.policy.file, *text}, {});
+  if (!made) return tl::unexpected(made.error());
+  return std::optional(*std::move(file));
 }
 
 unsigned Program::threads(const Config& config) {
@@ -145,8 +165,18 @@ Result<int> Program::run() {
   auto devices = open_devices();
   if (!devices) return tl::unexpected(devices.error());
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
+  SipKey key;
+  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
+    return fail("reading random numbers for the policy failed: {}; the kernel has to have getrandom(2)",
+                std::strerror(errno));
+  }
+  // Outlives the workers, which ask its gate.
+  PolicyControl policy(
+      config_.policy, [this] { return policy_file_->read(policy::kMaxPolicyFile); },
+      loopback_aliases(config_), key, log_);
+  if (auto loaded = policy.load(); !loaded) return tl::unexpected(loaded.error());
   auto workers = Workers::create(*std::move(devices),
-                                 {.shard = {make_network(config_), {}, {}, guest, {}},
+                                 {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate()},
                                   .host = make_host_options(),
                                   .pcap_file = config_.pcap_file,
                                   .interface_name = inside_.tap().name},
@@ -161,17 +191,18 @@ Result<int> Program::run() {
         if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
       config_.command == Command::run ? kSpareSockets : 0, {}, log_);
-  ShardInstance instance(**workers, loopback, config_, std::to_string(::getpid()),
+  ShardInstance instance(**workers, loopback, policy, config_, std::to_string(::getpid()),
                          [&loop] { return loop.now(); });
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, loop);
   if (!servers) return tl::unexpected(servers.error());
   AutoPorts auto_ports(instance, log_);
-  if (const auto watched = watch(loop, loopback, auto_ports); !watched)
+  if (const auto watched = watch(loop, loopback, auto_ports, policy); !watched)
     return tl::unexpected(watched.error());
   if (const auto begun = begin(**workers); !begun) return tl::unexpected(begun.error());
   const auto ended = (*workers)->run();
   log_drops((*workers)->stats(), log_);
+  policy.gate().summarize();
   if (!ended) return tl::unexpected(ended.error());
   if (ended->link_gone && config_.command == Command::run) {
     // CMD's namespaces go with CMD: its status follows.
@@ -230,8 +261,10 @@ Program::Servers Program::give_files(Servers servers) {
   return servers;
 }
 
-Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports) {
-  if (auto watched = loop.watch(signals_.fd(), [this, &loop] { on_signals(loop); }); !watched) return watched;
+Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports,
+                            PolicyControl& policy) {
+  auto signals = loop.watch(signals_.fd(), [this, &loop, &policy] { on_signals(loop, policy); });
+  if (!signals) return signals;
   if (inside_.has_child()) {
     auto watched = loop.watch(
         inside_.event_fd(), [this, &loop, &loopback, &auto_ports] { on_inside(loop, loopback, auto_ports); });
@@ -289,14 +322,28 @@ Result<void> Program::begin(Workers& workers) {
 // A new user namespace takes a process of one thread, each thread has what the first one has left, and the
 // filter, which holds for all that are there, does not allow to make more.
 Result<void> Program::confine(Workers& workers) {
+  if (policy_file_ && (config_.confined || config_.sandbox || config_.seccomp)) {
+    if (auto held = policy_file_->hold(); !held) return held;
+  }
   if (auto given_up = give_up_rights(config_, log_); !given_up) return given_up;
   if (auto started = workers.start(); !started) return started;
   return filter_system_calls(config_, log_);
 }
 
-void Program::on_signals(host::EventLoop& loop) {
+void Program::reload_policy(PolicyControl& policy) {
+  const auto loaded = policy.reload();
+  if (loaded) {
+    log_.info("policy: read {} again", config_.policy.file);
+  } else {
+    log_.error("policy: {}; the old one stays", loaded.error().message);
+  }
+}
+
+void Program::on_signals(host::EventLoop& loop, PolicyControl& policy) {
   while (const auto event = signals_.next()) {
-    if (config_.command == Command::run) {
+    if (event->number == SIGHUP && event->from_process && !config_.policy.file.empty()) {
+      reload_policy(policy);
+    } else if (config_.command == Command::run) {
       if (setup::is_forwarded(*event)) inside_.forward(event->number);
     } else if (event->number == SIGINT || event->number == SIGTERM) {
       loop.stop(0);

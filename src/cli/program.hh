@@ -9,12 +9,14 @@
 #include "base/result.hh"
 #include "cli/auto_ports.hh"
 #include "cli/config.hh"
+#include "cli/policy_control.hh"
 #include "cli/workers.hh"
 #include "control/instance.hh"
 #include "control/server.hh"
 #include "host/event_loop.hh"
 #include "host/linux_host.hh"
 #include "host/loopback_ports.hh"
+#include "setup/reread_file.hh"
 #include "setup/setup.hh"
 
 namespace sf::cli {
@@ -22,8 +24,12 @@ namespace sf::cli {
 class Program {
  public:
   // `inside` is ready to be released; all outlive the program.
-  Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals)
-      : config_(config), log_(log), inside_(inside), signals_(signals) {}
+  Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals,
+          std::optional<setup::RereadFile>& policy_file)
+      : config_(config), log_(log), inside_(inside), signals_(signals), policy_file_(policy_file) {}
+
+  // The policy file, where there is one, and that it can be read and understood.
+  [[nodiscard]] static Result<std::optional<setup::RereadFile>> check_policy(const Config& config);
 
   // What can be known to be wrong before anything is made. Fills in the addresses of outbound interfaces.
   [[nodiscard]] static Result<void> prepare(Config& config);
@@ -41,11 +47,12 @@ class Program {
   // The guest's side, a queue for each shard.
   [[nodiscard]] Result<std::vector<Workers::Device>> open_devices();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
-                                   AutoPorts& auto_ports);
+                                   AutoPorts& auto_ports, PolicyControl& policy);
   [[nodiscard]] host::HostOptions make_host_options();
   [[nodiscard]] Result<void> begin(Workers& workers);
   [[nodiscard]] Result<void> confine(Workers& workers);
-  void on_signals(host::EventLoop& loop);
+  void on_signals(host::EventLoop& loop, PolicyControl& policy);
+  void reload_policy(PolicyControl& policy);
   void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
   void on_end(host::EventLoop& loop, host::LoopbackPorts& loopback, int status);
   void tell_ready();
@@ -54,6 +61,7 @@ class Program {
   const Log& log_;
   setup::Inside& inside_;
   const setup::SignalSource& signals_;
+  std::optional<setup::RereadFile>& policy_file_;
   Once ready_;
 };
 

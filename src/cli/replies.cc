@@ -180,4 +180,29 @@ Result<FlowsReply> read_flows(std::string_view who, std::string_view reply) {
   return flows;
 }
 
+Result<PolicyReply> read_policy(std::string_view who, std::string_view reply) {
+  const auto json = returned(who, reply);
+  if (!json) return tl::unexpected(json.error());
+  PolicyReply policy;
+  Members members(*json);
+  members.take("active", policy.active);
+  members.take_list("rules", policy.rules, [](const Json& one, std::string& rule) {
+    if (one.is_string()) rule = one.get<std::string>();
+    return one.is_string();
+  });
+  members.take("audit", policy.audit);
+  members.take("check_sni", policy.check_sni);
+  members.take("dns_refusal", policy.dns_refusal);
+  members.take("ttl_floor", policy.ttl_floor);
+  members.take("refusals", policy.refusals);
+  members.take_list("refused", policy.refused, [](const Json& one, PolicyReply::Refused& refused) {
+    Members entry(one);
+    entry.take("target", refused.target);
+    entry.take("count", refused.count);
+    return entry.good();
+  });
+  if (!members.good()) return unreadable(who);
+  return policy;
+}
+
 }  // namespace sf::cli

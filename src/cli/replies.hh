@@ -59,9 +59,25 @@ struct FlowsReply {
   std::vector<FlowReply> flows;
 };
 
+struct PolicyReply {
+  struct Refused {
+    std::string target;
+    std::uint64_t count = 0;
+  };
+  bool active = false;
+  std::vector<std::string> rules;
+  bool audit = false;
+  bool check_sni = false;
+  std::string dns_refusal;
+  std::uint64_t ttl_floor = 0;
+  std::uint64_t refusals = 0;
+  std::vector<Refused> refused;  // the most frequent first
+};
+
 // `who` names the instance in an Error. An error reply is an Error: the reason that the instance has given.
 [[nodiscard]] Result<InfoReply> read_info(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<std::vector<PortReply>> read_ports(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<FlowsReply> read_flows(std::string_view who, std::string_view reply);
+[[nodiscard]] Result<PolicyReply> read_policy(std::string_view who, std::string_view reply);
 
 }  // namespace sf::cli

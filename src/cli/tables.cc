@@ -204,4 +204,16 @@ std::string port_lines(const std::vector<PortReply>& ports) {
   return out;
 }
 
+std::string policy_lines(const PolicyReply& policy) {
+  if (!policy.active) return "# no policy: everything is allowed\n";
+  std::string out;
+  for (const std::string& rule : policy.rules) out += printable(rule) + "\n";
+  if (policy.audit) out += "# audit: nothing is refused\n";
+  if (policy.check_sni) out += "# server names are checked\n";
+  out += fmt::format("# refused: {}\n", policy.refusals);
+  for (const auto& [target, count] : policy.refused)
+    out += fmt::format("# {:>8} {}\n", count, printable(target));
+  return out;
+}
+
 }  // namespace sf::cli

@@ -26,6 +26,8 @@ struct ListedInstance {
 
 // Each with a header, and empty where there is nothing to list.
 [[nodiscard]] std::string instances_table(const std::vector<ListedInstance>& instances);
+// One rule per line, then settings and what was refused as comments.
+[[nodiscard]] std::string policy_lines(const PolicyReply& policy);
 [[nodiscard]] std::string ports_table(const std::vector<PortReply>& ports);
 // With a last line that says how many there are, where not all are shown.
 [[nodiscard]] std::string flows_table(const FlowRows& flows);

@@ -9,6 +9,7 @@
 
 #include "base/address.hh"
 #include "base/result.hh"
+#include "control/policy_report.hh"
 #include "engine/published.hh"
 
 namespace sf::control {
@@ -40,6 +41,15 @@ class Instance {
   [[nodiscard]] virtual engine::FlowList flows(std::size_t limit) const = 0;
   [[nodiscard]] virtual engine::Totals totals() const = 0;
   [[nodiscard]] virtual InstanceInfo info() const = 0;
+  // The egress policy. What changes it returns an Error of one line where it could not, and then nothing has
+  // changed.
+  [[nodiscard]] virtual PolicyReport policy() const = 0;
+  // `text` is that of a policy file, `name` its name for messages.
+  [[nodiscard]] virtual Result<void> set_policy(const std::string& name, const std::string& text) = 0;
+  // Before all other rules.
+  [[nodiscard]] virtual Result<void> insert_policy_rule(policy::Action action, const std::string& rule) = 0;
+  // As it was at the start, with the policy file as it is now.
+  [[nodiscard]] virtual Result<void> reset_policy() = 0;
 };
 
 }  // namespace sf::control

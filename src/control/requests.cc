@@ -310,12 +310,58 @@ std::string info(const Json&, Instance& instance) {
   return returned(std::move(json));
 }
 
+std::string policy_reply(const Instance& instance) {
+  const PolicyReport report = instance.policy();
+  Json refused = Json::array();
+  for (const auto& [target, count] : report.refused)
+    refused.push_back({{"target", target}, {"count", count}});
+  return returned({{"active", report.active},
+                   {"rules", report.rules},
+                   {"audit", report.settings.audit},
+                   {"check_sni", report.settings.check_sni},
+                   {"dns_refusal", report.settings.refuse_with_refused ? "refused" : "nxdomain"},
+                   {"ttl_floor", report.settings.ttl_floor},
+                   {"refusals", report.refusals},
+                   {"refused", std::move(refused)}});
+}
+
+std::string policy_changed(const char* request, const Result<void>& changed, const Instance& instance) {
+  if (!changed) return error_with_reason(fmt::format("{}: failed", request), changed.error().message);
+  return policy_reply(instance);
+}
+
+std::string show_policy(const Json&, Instance& instance) {
+  return policy_reply(instance);
+}
+
+std::string set_policy(const Json& arguments, Instance& instance) {
+  const Json& name = member(arguments, "name");
+  const Json& text = member(arguments, "text");
+  if (!name.is_string()) return error_reply("set_policy: bad arguments.name");
+  if (!text.is_string()) return error_reply("set_policy: bad arguments.text");
+  return policy_changed("set_policy", instance.set_policy(name.get<std::string>(), text.get<std::string>()),
+                        instance);
+}
+
+std::string insert_rule(const Json& arguments, Instance& instance) {
+  const Json& action = member(arguments, "action");
+  const Json& rule = member(arguments, "rule");
+  if (action != "allow" && action != "deny") return error_reply("insert_rule: bad arguments.action");
+  if (!rule.is_string()) return error_reply("insert_rule: bad arguments.rule");
+  const auto kind = action == "allow" ? policy::Action::allow : policy::Action::deny;
+  return policy_changed("insert_rule", instance.insert_policy_rule(kind, rule.get<std::string>()), instance);
+}
+
+std::string reset_policy(const Json&, Instance& instance) {
+  return policy_changed("reset_policy", instance.reset_policy(), instance);
+}
+
 std::string version(const Json&, Instance& instance) {
   return returned({{"version", instance.info().version}});
 }
 
 using Handler = std::string (*)(const Json& arguments, Instance& instance);
-constexpr std::array<std::pair<std::string_view, Handler>, 10> kHandlers{{
+constexpr std::array<std::pair<std::string_view, Handler>, 14> kHandlers{{
     {"add_hostfwd", add_hostfwd},
     {"remove_hostfwd", remove_hostfwd},
     {"list_hostfwd", list_hostfwd},
@@ -325,6 +371,10 @@ constexpr std::array<std::pair<std::string_view, Handler>, 10> kHandlers{{
     {"list_flows", list_flows},
     {"statistics", statistics},
     {"info", info},
+    {"policy", show_policy},
+    {"set_policy", set_policy},
+    {"insert_rule", insert_rule},
+    {"reset_policy", reset_policy},
     {"version", version},
 }};
 

@@ -13,6 +13,11 @@
 //     list_published                                  {"ports":[...]}
 //     list_flows      {"limit":100}                   {"total":2,"flows":[...]}: those with the most bytes
 //                                                     first, and "uptime_us", when that was
+//     policy                                          {"active":true,"rules":["allow …"],"refusals":3,
+//                                                     "refused":[{"target":"tcp …","count":3}],…}
+//     set_policy      {"name":"FILE","text":"…"}      the same, of the new one
+//     insert_rule     {"action":"allow","rule":"…"}   the same
+//     reset_policy                                    the same
 //     statistics, version                             what engine::Totals has; the version
 //     info                                            what InstanceInfo has, and "ports" and "statistics"
 #pragma once

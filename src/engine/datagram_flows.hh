@@ -19,16 +19,21 @@ class DatagramFlows {
   DatagramFlows(Translator& translator, TimerHeap& timers, SipKey key, TokenKind kind, std::size_t limit)
       : translator_(translator), timers_(timers), table_(key), kind_(kind), limit_(limit) {}
 
+  // The flow of `guest`; nullptr where there is none.
+  [[nodiscard]] Flow* find(const Endpoint& guest, const MacAddress& from) {
+    Entry* entry = table_.get(table_.find(FlowKey{guest, {}}));
+    if (entry == nullptr) return nullptr;
+    entry->flow.guest_mac = from;
+    return &entry->flow;
+  }
+
   // The flow of `guest`, opened if need be; nullptr where it could not be, with `error` set: no_descriptors
   // where the table is full. `arguments` are for Translator::open().
   template <typename... Arguments>
   [[nodiscard]] Flow* find_or_open(const Endpoint& guest, const MacAddress& from, host::HostError& error,
                                    const Arguments&... arguments) {
     const FlowKey key{guest, {}};
-    if (Entry* entry = table_.get(table_.find(key)); entry != nullptr) {
-      entry->flow.guest_mac = from;
-      return &entry->flow;
-    }
+    if (Flow* flow = find(guest, from); flow != nullptr) return flow;
     if (table_.size() >= limit_) {
       error = host::HostError::no_descriptors;
       return nullptr;

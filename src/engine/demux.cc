@@ -1,5 +1,6 @@
 // From a frame to the protocol and the flow that it belongs to; whatever fits nowhere is counted by its
 // reason.
+#include "engine/inspectors.hh"
 #include "engine/shard.hh"
 #include "services/ndp.hh"
 #include "wire/dhcp.hh"
@@ -161,7 +162,31 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (route.kind == Route::Kind::gateway || route.kind == Route::Kind::unreachable) {
     return send_error(in, packet, IcmpError::net_unreachable, now);
   }
-  if (!tcp_.open(key, in.from, *segment, {route.address, dns}, now)) drop(DropReason::flow_limit);
+  if (gate() != nullptr && !dns &&
+      !config_.gate->admits(policy::Protocol::tcp, key.remote, route.address, now)) {
+    drop(DropReason::policy_refused);
+    return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
+  }
+  if (!tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key.remote, route)}, now)) {
+    drop(DropReason::flow_limit);
+  }
+}
+
+std::unique_ptr<tcp::Inspector> Shard::inspector_for(const Endpoint& seen, const Route& route) {
+  if (gate() == nullptr) return nullptr;
+  if (route.kind == Route::Kind::dns) return std::make_unique<DnsStreamInspector>(*config_.gate);
+  if (!config_.gate->wants_server_name(seen.port)) return nullptr;
+  return std::make_unique<ServerNameInspector>(*config_.gate, seen, route.address);
+}
+
+// A flow leads anywhere, so each new destination is asked about; the one that it was about last is
+// remembered.
+template <typename Flow>
+bool Shard::admits(policy::Protocol protocol, Flow* flow, const Endpoint& seen, const Address& address,
+                   Time now) {
+  const std::uint32_t generation = config_.gate->generation();
+  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == seen) return true;
+  return config_.gate->admits(protocol, seen, address, now);
 }
 
 void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
@@ -209,12 +234,19 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     case Route::Kind::ignored:
       return send_error(in, packet, IcmpError::port_unreachable, now);
   }
+  const Endpoint seen{packet.destination, datagram->destination_port};
+  udp::Flow* flow = udp_.find(guest, in.from);
+  if (gate() != nullptr && !admits(policy::Protocol::udp, flow, seen, route.address, now)) {
+    drop(DropReason::policy_refused);
+    return send_error(in, packet, IcmpError::admin_prohibited, now);
+  }
   auto error = host::HostError::none;
-  udp::Flow* flow = udp_.find_or_open(guest, in.from, error, now);
+  if (flow == nullptr) flow = udp_.find_or_open(guest, in.from, error, now);
   if (flow == nullptr) {
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
+  if (gate() != nullptr) remember(*flow, seen);
   udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
 }
 
@@ -241,10 +273,17 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (handed_over(config_.place.owner_of_ping(message->echo_id()), in, packet)) return;
   if (!may_forward(in, packet, now)) return;
   if (route.kind == Route::Kind::unreachable) return send_error(in, packet, IcmpError::net_unreachable, now);
+  const Endpoint guest{packet.source, message->echo_id()};
+  const Endpoint seen{packet.destination, 0};
+  icmp::Flow* flow = icmp_.find(guest, in.from);
+  if (gate() != nullptr && !admits(policy::Protocol::icmp, flow, seen, route.address, now)) {
+    drop(DropReason::policy_refused);
+    return send_error(in, packet, IcmpError::admin_prohibited, now);
+  }
   auto error = host::HostError::none;
-  icmp::Flow* flow =
-      icmp_.find_or_open(Endpoint{packet.source, message->echo_id()}, in.from, error, packet, now);
+  if (flow == nullptr) flow = icmp_.find_or_open(guest, in.from, error, packet, now);
   if (flow == nullptr) return drop(DropReason::flow_limit);
+  if (gate() != nullptr) remember(*flow, seen);
   icmp_translator_.from_guest(*flow, packet, route.address, now);
 }
 

@@ -51,6 +51,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
             return static_cast<std::uint32_t>(siphash(config_.key, counter));
           },
           make_token(TokenKind::dns)) {
+  dns_.set_gate(config.gate);
   udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();
   if (config.network.ipv6 && serves) next_advertisement_ = Time::min();

@@ -35,6 +35,7 @@
 #include "link/link.hh"
 #include "link/network.hh"
 #include "link/to_guest.hh"
+#include "policy/gate.hh"
 #include "services/dhcp.hh"
 #include "services/dns_forwarder.hh"
 #include "tcp/translator.hh"
@@ -63,6 +64,7 @@ struct ShardConfig {
   Limits limits{};
   GuestEnd guest{};
   Place place{};
+  policy::Gate* gate = nullptr;  // the egress policy, which all shards share; null: there is none
 };
 
 // What each of `count` shards may have, so that all together have what one would.
@@ -129,6 +131,20 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   void on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now);
   [[nodiscard]] bool may_forward(const Ingress& in, const wire::IpPacket& packet, Time now);
   void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
+  // The egress policy lets a datagram of `flow` (null: of a new one) pass.
+  template <typename Flow>
+  [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, const Endpoint& seen,
+                            const Address& address, Time now);
+  // The egress policy, where there is one now.
+  [[nodiscard]] policy::Gate* gate() const {
+    return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
+  }
+  template <typename Flow>
+  void remember(Flow& flow, const Endpoint& seen) const {
+    flow.admitted = seen;
+    flow.admitted_by = config_.gate->generation();
+  }
+  [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const Endpoint& seen, const link::Route& route);
 
   // local_services.cc
   void on_arp(Bytes body, Time now);

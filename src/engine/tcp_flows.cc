@@ -31,8 +31,8 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
   return true;
 }
 
-bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
-                    const Destination& to, Time now) {
+bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn, Destination to,
+                    Time now) {
   if (half_open_ >= half_open_limit_) refuse_oldest_half_open();
   if (table_.size() >= limit_) {
     translator_.refuse_segment(from, key.guest, key.remote, syn);
@@ -44,6 +44,7 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
   note_half_open(handle);
   entry.flow.token = make_token(TokenKind::tcp, handle);
   entry.flow.dns = to.dns;
+  entry.flow.inspector = std::move(to.inspector);
   translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
   settle(handle, entry, now);
   return true;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "engine/flow_table.hh"
@@ -27,6 +28,7 @@ class TcpFlows {
   struct Destination {
     Address address;
     bool dns = false;
+    std::unique_ptr<tcp::Inspector> inspector{};
   };
   // A segment of an existing flow. False: there is none, or the segment is a SYN that begins a new one in its
   // place.
@@ -36,7 +38,7 @@ class TcpFlows {
   // SYNs towards hosts that never answer takes nothing from connections that do. False: there is no room for
   // another flow at all, and the guest was told.
   [[nodiscard]] bool open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
-                          const Destination& to, Time now);
+                          Destination to, Time now);
   // A client of a published port: sends a SYN to `key.guest`. False: there is no room, or such a flow
   // already; the client's socket was reset.
   [[nodiscard]] bool dial(const FlowKey& key, const MacAddress& to, host::SocketId client, host::Host& host,

@@ -27,6 +27,9 @@ struct Flow {
   MacAddress guest_mac;
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
   Time last_active{};
+  // The last destination that the egress policy has let pass, and which policy that was.
+  Endpoint admitted{};
+  std::uint32_t admitted_by = 0;
 };
 
 struct Counters {

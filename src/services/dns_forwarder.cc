@@ -64,6 +64,7 @@ void DnsForwarder::query(const Endpoint& guest, const MacAddress& guest_mac, con
     return reply_error(query, wire::DnsRcode::format_error, now);
   }
   query.question = std::move(parsed->question);
+  if (gate_ != nullptr && !admits(query, *header, now)) return;
   if (is_duplicate(query)) {
     ++counters_.duplicates;
     return;
@@ -80,6 +81,15 @@ void DnsForwarder::query(const Endpoint& guest, const MacAddress& guest_mac, con
   wire::set_dns_id(query.message, id);
   pending_bytes_ += query.message.size();
   advance(pending_.emplace(id, std::move(query)).first, now);
+}
+
+bool DnsForwarder::admits(const Pending& query, const wire::DnsHeader& header, Time now) {
+  const policy::Gate::Question question = gate_->ask(header, query.question);
+  if (question == policy::Gate::Question::passes) return true;
+  ++counters_.refused;
+  const bool silent = question == policy::Gate::Question::no_such_name;
+  reply_error(query, silent ? wire::DnsRcode::name_error : wire::DnsRcode::refused, now);
+  return false;
 }
 
 bool DnsForwarder::is_duplicate(const Pending& query) const {
@@ -205,6 +215,11 @@ void DnsForwarder::on_answer(std::uint32_t socket_index, const Endpoint& from, B
   if (is_refusal(header->rcode) && query.attempts < query.server_count)
     return server_failed(it, *server, now);
 
+  if (gate_ != nullptr && !gate_->learn(answer, now)) {
+    // As if there were no such record: clients go on with addresses alone.
+    ++counters_.refused;
+    return reply_error(finish(it, now), wire::DnsRcode::no_error, now);
+  }
   ++counters_.answers;
   scratch_.assign(answer.begin(), answer.end());
   wire::set_dns_id(scratch_, query.guest_id);

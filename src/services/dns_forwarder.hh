@@ -30,6 +30,7 @@
 #include "base/bytes.hh"
 #include "base/time.hh"
 #include "host/host.hh"
+#include "policy/gate.hh"
 #include "services/dns_socket_pool.hh"
 #include "wire/dns.hh"
 
@@ -55,6 +56,7 @@ struct DnsCounters {
   std::uint64_t duplicates = 0;  // sent again by the guest while the first one is still pending
   std::uint64_t overflows = 0;   // SERVFAIL at once: too many pending
   std::uint64_t failures = 0;    // SERVFAIL in the end: no server answered
+  std::uint64_t refused = 0;     // by the egress policy
   std::uint64_t rejected = 0;    // from the host's side, and no answer that anybody waits for
 };
 
@@ -76,6 +78,9 @@ class DnsForwarder {
   // this.
   static constexpr std::uint32_t kTokens = DnsSocketPool::kSockets;
   DnsForwarder(host::Host& host, DnsReplySink& sink, Random random, host::Token base_token);
+
+  // The egress policy that questions and answers have to pass; null: none. It outlives this.
+  void set_gate(policy::Gate* gate) { gate_ = gate; }
 
   // A UDP payload from the guest. `dns_address` is what the guest sent it to. The sink may be called before
   // this returns.
@@ -125,6 +130,8 @@ class DnsForwarder {
 
   [[nodiscard]] bool is_duplicate(const Pending& query) const;
   [[nodiscard]] std::uint16_t free_id() const;
+  // The policy lets it pass; else the guest has been told.
+  [[nodiscard]] bool admits(const Pending& query, const wire::DnsHeader& header, Time now);
   void reply_error(const Pending& query, wire::DnsRcode rcode, Time now);
   // Asks the next server that takes the query; gives up where nobody is left to answer. Invalidates `it`.
   void advance(PendingMap::iterator it, Time now);
@@ -140,6 +147,7 @@ class DnsForwarder {
   host::Host& host_;
   DnsReplySink& sink_;
   Random random_;
+  policy::Gate* gate_ = nullptr;
   DnsSocketPool pool_;
   PendingMap pending_;
   std::size_t pending_bytes_ = 0;

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "base/address.hh"
 #include "base/time.hh"
 #include "host/host.hh"
 #include "tcp/connection.hh"
+#include "tcp/inspector.hh"
 #include "tcp/piece_queue.hh"
 #include "tcp/tail_buffer.hh"
 
@@ -27,6 +29,7 @@ struct Flow {
   TailBuffer from_guest;
   std::uint32_t held = 0;  // in-order bytes at the front of from_guest
   PieceQueue to_guest;
+  std::unique_ptr<Inspector> inspector;  // of most flows: none
 
   // How far the host's side has got.
   bool host_writable = false;

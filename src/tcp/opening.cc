@@ -152,6 +152,7 @@ void Translator::end(Flow& flow, bool abort_host) {
   flow.to_guest.clear();
   flow.from_guest.clear();
   flow.held = 0;
+  flow.inspector.reset();
   if (flow.socket == host::kNoSocket) return;
   if (abort_host) {
     host_.abort(flow.socket);

@@ -58,7 +58,8 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
     passed = plan.offset == 0 ? plan.take : 0;
     flow.from_guest.advance(passed);
   } else {
-    if (plan.offset == 0 && flow.held == 0 && flow.host_writable && !payload.empty()) {
+    if (plan.offset == 0 && flow.held == 0 && flow.host_writable && !payload.empty() &&
+        flow.inspector == nullptr) {
       const Bytes piece[] = {payload};
       const host::IoResult result = host_.send(flow.socket, piece);
       if (result.error != HostError::none && result.error != HostError::would_block) {
@@ -86,14 +87,40 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
   }
   flow.bytes_from_guest += grown;
   counters_.bytes_from_guest += grown;
+  if (flow.inspector != nullptr && !flow.host_failed && !inspect(flow)) return;
   drain_to_host(flow);
   update_window(flow);
 }
 
+bool Translator::inspect(Flow& flow) {
+  std::array<Bytes, TailBuffer::kMaxSlices> slices;
+  const std::size_t count = flow.from_guest.slices(flow.held, slices);
+  std::size_t passed = flow.inspector->cleared;
+  inspected_.clear();
+  for (std::size_t i = 0; i < count; ++i) {
+    const Bytes waiting = base::drop(slices[i], passed);
+    passed -= slices[i].size() - waiting.size();
+    const Bytes part = take(waiting, Inspector::kMaxSeen - inspected_.size());
+    inspected_.insert(inspected_.end(), part.begin(), part.end());
+  }
+  const Inspector::Verdict verdict = flow.inspector->from_guest(inspected_);
+  flow.inspector->cleared += verdict.passes;
+  // What is not whole when the guest has ended its stream never will be.
+  const bool cut_short =
+      flow.connection.guest_finished() && !verdict.done && flow.inspector->cleared < flow.held;
+  if (verdict.refused || cut_short) {
+    reset_guest(flow);
+    return false;
+  }
+  if (verdict.done) flow.inspector.reset();
+  return true;
+}
+
 void Translator::drain_to_host(Flow& flow) {
-  while (flow.held > 0 && flow.host_writable && !flow.host_failed) {
+  while (sendable(flow) > 0 && flow.host_writable && !flow.host_failed) {
     std::array<Bytes, TailBuffer::kMaxSlices> slices;
-    const std::size_t count = flow.from_guest.slices(flow.held, slices);
+    const std::uint32_t most = sendable(flow);
+    const std::size_t count = flow.from_guest.slices(most, slices);
     const host::IoResult result = host_.send(flow.socket, {slices.data(), count});
     if (result.error != HostError::none && result.error != HostError::would_block) {
       host_stream_failed(flow);
@@ -102,7 +129,8 @@ void Translator::drain_to_host(Flow& flow) {
     const auto taken = static_cast<std::uint32_t>(result.bytes);
     flow.from_guest.advance(taken);
     flow.held -= taken;
-    if (flow.held > 0) flow.host_writable = false;
+    if (flow.inspector != nullptr) flow.inspector->cleared -= taken;
+    if (taken < most) flow.host_writable = false;
   }
   pass_fin_on(flow);
 }
@@ -128,6 +156,16 @@ std::uint32_t Translator::capacity() const {
   return pool_.pressed() ? Connection::kPressedCapacity : Connection::kCapacity;
 }
 
+// The inspector sees what was received. False: the guest must not.
+bool Translator::show(Flow& flow, std::span<const MutBytes> parts, std::size_t bytes, Time now) {
+  for (const MutBytes part : parts) {
+    const Bytes seen = take(part, bytes);
+    bytes -= seen.size();
+    if (!seen.empty() && !flow.inspector->to_guest(seen, now)) return false;
+  }
+  return true;
+}
+
 bool Translator::read_from_host(Flow& flow, Time now) {
   if (!flow.host_readable || flow.host_ended || flow.socket == host::kNoSocket) return false;
   const std::uint32_t most = std::min(flow.connection.room(flow.to_guest.size()), max_payload(flow));
@@ -142,6 +180,10 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   flow.retry_at = kNever;
   const std::span<const MutBytes> into(parts.data(), count);
   const host::IoResult result = host_.receive(flow.socket, into);
+  if (flow.inspector != nullptr && !show(flow, into, result.bytes, now)) {
+    reset_guest(flow);
+    return false;
+  }
   flow.to_guest.append(result.bytes);
   if (result.bytes > 0) {
     flow.bytes_to_guest += result.bytes;

@@ -19,6 +19,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "base/log.hh"
 #include "base/piece_pool.hh"
@@ -92,6 +94,12 @@ class Translator {
   void connect_next_server(Flow& flow, host::HostError why, Time now);
   void connect_failed(Flow& flow, host::HostError error, Time now);
   void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
+  // Shows the flow's inspector what has come. False: the flow was reset.
+  [[nodiscard]] bool inspect(Flow& flow);
+  [[nodiscard]] static std::uint32_t sendable(const Flow& flow) {
+    return flow.inspector == nullptr ? flow.held : flow.inspector->cleared;
+  }
+  [[nodiscard]] static bool show(Flow& flow, std::span<const MutBytes> parts, std::size_t bytes, Time now);
   void drain_to_host(Flow& flow);
   void pass_fin_on(Flow& flow);
   [[nodiscard]] bool read_from_host(Flow& flow, Time now);
@@ -111,6 +119,7 @@ class Translator {
   PiecePool& pool_;
   SipKey key_;
   const Log& log_;
+  std::vector<std::uint8_t> inspected_;  // what an inspector is shown, in one piece
   Once out_of_descriptors_;
   Counters counters_;
 };

@@ -38,6 +38,9 @@ struct Flow {
   std::uint64_t bytes_from_guest = 0;  // payload
   std::uint64_t bytes_to_guest = 0;
   bool queries_only = true;  // all that the guest has sent went to port 53
+  // The last destination that the egress policy has let pass, and which policy that was.
+  Endpoint admitted{};
+  std::uint32_t admitted_by = 0;
 };
 
 struct Counters {

@@ -39,6 +39,8 @@ const char* to_string(DropReason reason) {
       return "rate-limited";
     case DropReason::malformed_service:
       return "malformed-service";
+    case DropReason::policy_refused:
+      return "policy-refused";
     case DropReason::handover_full:
       return "handover-full";
     case DropReason::count_:

@@ -31,6 +31,7 @@ enum class DropReason : std::uint8_t {
   no_listener,       // a segment or packet of no flow
   rate_limited,
   malformed_service,  // DHCP, DNS, ND, ARP message that does not parse
+  policy_refused,     // a new flow, or a datagram to another destination, that the egress policy refuses
   handover_full,      // for another shard, which did not keep up
   count_,
 };

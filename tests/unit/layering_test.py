@@ -16,13 +16,16 @@ WIRE = PURE | {"wire"}
 # alone, so any layer above may see them.
 INTERFACES = {"link/link.hh", "link/network.hh", "link/to_guest.hh", "link/forwarding.hh", "host/host.hh",
               "host/loopback.hh", "host/resolvers.hh"}
+POLICY = WIRE | {"policy"}
 TRANSLATORS = {"tcp", "udp", "icmp", "services"}
-ENGINE = WIRE | TRANSLATORS | {"engine"}
+ENGINE = POLICY | TRANSLATORS | {"engine"}
 
 MAY_INCLUDE = {
     "base": PURE,
     "wire": WIRE,
+    "policy": POLICY,
     **{folder: WIRE | {folder} for folder in TRANSLATORS},
+    "services": POLICY | {"services"},
     "engine": ENGINE,
     "link": WIRE | {"link"},
     "host": WIRE | {"host"},
@@ -96,6 +99,7 @@ def self_check():
     """Plant one violation of each kind; each must be found, and the good file must pass."""
     bad = {
         "tcp/a.cc": '#include "engine/e.hh"\n',
+        "policy/a.cc": '#include "host/host.hh"\n',
         "wire/b.cc": "#include <sys/socket.h>\n",
         "engine/c.cc": '#include "host/linux.hh"\n',
         "udp/d.cc": "auto t = std::chrono::steady_clock::now();\n",
@@ -113,6 +117,8 @@ def self_check():
         "host/host.hh": '#include "wire/w.hh"\n',
         "host/linux.hh": "#include <sys/socket.h>\n",
         "host/event_loop.cc": "clock_gettime(CLOCK_MONOTONIC, &t);\n",
+        "policy/p.hh": '#include "wire/w.hh"\n',
+        "services/s.hh": '#include "policy/p.hh"\n',
         "tcp/t.hh": '#include "base/x.hh"\n#include "host/host.hh"\n',
         "wire/w.hh": '#include "base/x.hh"\n#include <vector>\n',
         "base/x.hh": "\n",

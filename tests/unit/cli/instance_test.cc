@@ -50,8 +50,10 @@ class InstanceTest : public engine::ShardTest {
   const bool started_ = (start(), true);  // makes the shard
   FakeLoopback loopback_;
   Config options_;
+  const Log quiet_{LogLevel::error, [](LogLevel, std::string_view) {}};
+  PolicyControl policy_{options_.policy, [] { return Result<std::string>{}; }, {}, SipKey{}, quiet_};
   OneShard shards_{*shard_};
-  ShardInstance instance_{shards_, loopback_, options_, "1", [] { return Time{}; }};
+  ShardInstance instance_{shards_, loopback_, policy_, options_, "1", [] { return Time{}; }};
 };
 
 // There is no process inside that could make the sockets.

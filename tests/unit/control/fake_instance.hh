@@ -33,9 +33,24 @@ class FakeInstance : public Instance {
   }
   engine::Totals totals() const override { return sums; }
   InstanceInfo info() const override { return about; }
+  PolicyReport policy() const override { return rules; }
+  Result<void> set_policy(const std::string& name, const std::string& text) override {
+    if (text == "wrong") return fail("{}:1:1: expected better", name);
+    rules.rules = {text};
+    return {};
+  }
+  Result<void> insert_policy_rule(policy::Action action, const std::string& rule) override {
+    rules.rules.insert(rules.rules.begin(), (action == policy::Action::allow ? "allow " : "deny ") + rule);
+    return {};
+  }
+  Result<void> reset_policy() override {
+    rules.rules.clear();
+    return {};
+  }
 
   std::vector<engine::PublishedPort> ports;
   std::vector<engine::FlowInfo> live;
+  PolicyReport rules{true, {}, {"allow a.test", "deny all"}, 3, {{"tcp 192.0.2.1:80", 3}}};
   mutable int flows_asked = 0;
   engine::Totals sums{3, 1000, 2000, 40, 5, 2};
   InstanceInfo about{"4711",

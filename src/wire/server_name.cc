@@ -1,0 +1,188 @@
+#include "wire/server_name.hh"
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/address.hh"
+
+namespace sf::wire {
+namespace {
+
+using State = ServerName::State;
+
+// --- TLS
+
+constexpr std::uint8_t kHandshake = 22;
+constexpr std::uint8_t kClientHello = 1;
+constexpr std::size_t kRecordHeader = 5;
+constexpr std::size_t kMaxRecord = 16384;  // RFC 8446 section 5.1
+constexpr std::uint16_t kServerNameExtension = 0;
+constexpr std::uint8_t kHostName = 0;
+
+// Takes the handshake messages out of their records. Absent: those are no handshake's.
+std::optional<std::vector<std::uint8_t>> handshake_bytes(Bytes stream) {
+  std::vector<std::uint8_t> out;
+  while (!stream.empty()) {
+    if (stream[0] != kHandshake || (stream.size() > 1 && stream[1] != 3)) return std::nullopt;
+    if (stream.size() < kRecordHeader) break;
+    const std::size_t length = load_be16(&stream[3]);
+    if (length == 0 || length > kMaxRecord) return std::nullopt;
+    const Bytes body = take(drop(stream, kRecordHeader), length);
+    out.insert(out.end(), body.begin(), body.end());
+    stream = drop(stream, kRecordHeader + length);
+  }
+  return out;
+}
+
+ServerName read_server_name(Bytes extension) {
+  Reader in(extension);
+  Reader list(in.bytes(in.u16()));
+  const std::uint8_t type = list.u8();
+  const Bytes name = list.bytes(list.u16());
+  // One name, and nothing but it: servers differ in which of several they would take.
+  const bool whole = in.ok() && in.remaining() == 0 && list.ok() && list.remaining() == 0;
+  if (!whole || type != kHostName || name.empty()) return {State::foreign, {}};
+  return {State::named, std::string(name.begin(), name.end())};
+}
+
+ServerName read_hello(Bytes hello) {
+  constexpr std::size_t kVersionAndRandom = 2 + 32;
+  Reader in(hello);
+  in.skip(kVersionAndRandom);
+  in.skip(in.u8());   // session id
+  in.skip(in.u16());  // cipher suites
+  in.skip(in.u8());   // compression methods
+  if (!in.ok()) return {State::foreign, {}};
+  if (in.remaining() == 0) return {State::unnamed, {}};
+  Reader extensions(in.bytes(in.u16()));
+  if (!in.ok() || in.remaining() != 0) return {State::foreign, {}};
+  ServerName found{State::unnamed, {}};
+  while (extensions.remaining() > 0) {
+    const std::uint16_t type = extensions.u16();
+    const Bytes body = extensions.bytes(extensions.u16());
+    if (!extensions.ok()) return {State::foreign, {}};
+    if (type != kServerNameExtension) continue;
+    if (found.state != State::unnamed) return {State::foreign, {}};  // twice
+    found = read_server_name(body);
+  }
+  return found;
+}
+
+// --- HTTP
+
+constexpr char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// "host:port" without its port.
+std::string_view without_port(std::string_view authority) {
+  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
+  return authority.substr(0, authority.find(':'));
+}
+
+// METHOD SP TARGET SP HTTP/1.x; the target's authority where it has one, which counts instead of Host (RFC
+// 9112 section 3.2.2). Absent: it is no such line.
+std::optional<std::string_view> authority_of_request(std::string_view line) {
+  const std::size_t method = line.find(' ');
+  const std::size_t version = line.rfind(" HTTP/1.");
+  if (method == 0 || method == std::string_view::npos || version == std::string_view::npos ||
+      version <= method) {
+    return std::nullopt;
+  }
+  const bool token =
+      std::ranges::all_of(line.substr(0, method), [](char c) { return c > ' ' && c < '\x7f'; });
+  std::string_view target = line.substr(method + 1, version - method - 1);
+  if (!token || target.empty() || target.find(' ') != std::string_view::npos) return std::nullopt;
+  if (line.substr(0, method) == "CONNECT") return target;
+  if (target.front() == '/' || target == "*") return std::string_view{};
+  const std::size_t scheme = target.find("://");
+  if (scheme == std::string_view::npos) return std::nullopt;
+  target.remove_prefix(scheme + 3);
+  target = target.substr(0, target.find_first_of("/?#"));
+  const std::size_t user = target.rfind('@');
+  return user == std::string_view::npos ? target : target.substr(user + 1);
+}
+
+ServerName from_authority(std::string_view authority) {
+  const std::string_view host = without_port(authority);
+  if (host.empty() || host.starts_with('[') || Address::parse(host)) return {State::unnamed, {}};
+  return {State::named, std::string(host)};
+}
+
+// A line without its end, which is LF as well as CR LF for many servers. Absent: it has not come yet.
+std::optional<std::string_view> take_line(std::string_view& text) {
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  std::string_view line = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+}  // namespace
+
+ServerName tls_server_name(Bytes stream) {
+  const ServerName more{stream.size() >= kMaxServerNameBytes ? State::foreign : State::more, {}};
+  const auto bytes = handshake_bytes(take(stream, kMaxServerNameBytes));
+  if (!bytes) return {State::foreign, {}};
+  if (bytes->empty()) return more;
+  Reader in(*bytes);
+  const std::uint8_t type = in.u8();
+  if (type != kClientHello) return {State::foreign, {}};
+  const std::uint32_t length = (std::uint32_t{in.u8()} << 16) | in.u16();
+  if (in.ok() && length > kMaxServerNameBytes) return {State::foreign, {}};
+  if (!in.ok() || in.remaining() < length) return more;
+  return read_hello(in.bytes(length));
+}
+
+ServerName http_host(Bytes stream) {
+  const ServerName more{stream.size() >= kMaxServerNameBytes ? State::foreign : State::more, {}};
+  const Bytes bounded = take(stream, kMaxServerNameBytes);
+  std::string_view text(reinterpret_cast<const char*>(bounded.data()), bounded.size());
+  // Other protocols need not have lines at all.
+  if (std::ranges::any_of(text.substr(0, text.find('\n')), [](char c) {
+        return static_cast<unsigned char>(c) < ' ' && c != '\r' && c != '\t';
+      })) {
+    return {State::foreign, {}};
+  }
+  auto line = take_line(text);
+  while (line && line->empty()) line = take_line(text);  // RFC 9112 section 2.2
+  if (!line) return more;
+  const auto authority = authority_of_request(*line);
+  if (!authority) return {State::foreign, {}};
+  std::optional<std::string_view> host;
+  for (line = take_line(text); line && !line->empty(); line = take_line(text)) {
+    const std::size_t colon = line->find(':');
+    // Folded lines and names with a space: some servers take them, others do not.
+    const bool plain = colon != std::string_view::npos && colon > 0 && line->find_first_of(" \t") > colon &&
+                       line->find('\0') == std::string_view::npos &&
+                       line->find('\r') == std::string_view::npos;
+    if (!plain) return {State::foreign, {}};
+    if (!equals_ignoring_case(line->substr(0, colon), "host")) continue;
+    if (host) return {State::foreign, {}};  // twice
+    host = trimmed(line->substr(colon + 1));
+  }
+  if (!line) return more;
+  const ServerName named = from_authority(host.value_or(std::string_view{}));
+  if (authority->empty()) return named;
+  const ServerName asked = from_authority(*authority);
+  // Which of two counts is for the server to say.
+  if (host && (named.state != asked.state || !equals_ignoring_case(named.name, asked.name))) {
+    return {State::foreign, {}};
+  }
+  return asked;
+}
+
+}  // namespace sf::wire

@@ -1,0 +1,280 @@
+"""Ways around an egress policy, each tried as a guest that wants out would, with its outcome.
+
+REFUSED is what the policy is for. PASSES is what docs/policy.md says that it does not enforce: a test holds these too, so
+that the document stays true.
+"""
+
+import json
+
+import pytest
+
+from lab.named_servers import CDN4, DENIED4, DENIED6, DNS4, OTHER_DNS4, SHARED4, SHARED6, NamedServers
+
+pytestmark = pytest.mark.core
+
+REFUSED, PASSES = "refused", "passes"
+ALLOWED, OTHER = "allowed.policy.test", "other.policy.test"
+
+
+@pytest.fixture(scope="module")
+def servers(lab):
+    it = NamedServers(lab)
+    yield it
+    it.close()
+
+
+@pytest.fixture(scope="module")
+def strict(servers, lab):
+    """One name is allowed, server names are checked; the guest has asked for its addresses."""
+    from lab.guest import Guest
+    with Guest(lab, "--dns", DNS4, "--host-loopback", "--allow", f"{ALLOWED}:80,443", "--allow", "*.policy.test:8081",
+               "--deny", OTHER, "--deny-all", "--check-sni") as guest:
+        guest.out(f"getent ahosts {ALLOWED}")
+        yield guest
+
+
+@pytest.fixture(scope="module")
+def loose(servers, lab):
+    """Everything is allowed but one name."""
+    from lab.guest import Guest
+    with Guest(lab, "--dns", DNS4, "--deny", "denied.policy.test", "--allow", "internet") as guest:
+        yield guest
+
+
+TOOLS = r"""
+import socket, struct, sys, time, json
+
+def extension(kind, body):
+    return struct.pack('!HH', kind, len(body)) + body
+
+def sni(name, kind=0):
+    entry = struct.pack('!BH', kind, len(name)) + name.encode()
+    return extension(0, struct.pack('!H', len(entry)) + entry)
+
+# The rest of what a server wants: groups, a key share, versions, signature algorithms.
+REST = (extension(10, struct.pack('!HHH', 4, 0x1d, 0x17)) +
+        extension(13, struct.pack('!HHHH', 6, 0x0403, 0x0804, 0x0401)) +
+        extension(43, bytes([4, 3, 4, 3, 3])) +
+        extension(51, struct.pack('!HHH', 36, 0x1d, 32) + bytes(range(1, 33))))
+
+def hello(extensions, record=16384):
+    body = b'\x03\x03' + b'r' * 32 + b'\0' + struct.pack('!HHHH', 6, 0x1301, 0xc02b, 0xc02f) + b'\1\0'
+    extensions = extensions + REST
+    body += struct.pack('!H', len(extensions)) + extensions
+    message = b'\1' + struct.pack('!I', len(body))[1:] + body
+    parts = [message[at:at + record] for at in range(0, len(message), record)]
+    return b''.join(b'\x16\x03\x01' + struct.pack('!H', len(part)) + part for part in parts)
+
+# What comes back first, None for a refusal. `step`: bytes per segment.
+def exchange(address, port, data, step=100000):
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.settimeout(5)
+    try:
+        s.connect((address, port))
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(data), step):
+            s.sendall(data[at:at + step])
+            if step < 100: time.sleep(0.002)
+        return s.recv(100) or None
+    except (ConnectionError, socket.timeout, OSError) as error:
+        return None
+
+# A ServerHello: the server has seen ours.
+def tls(address, data, step=100000):
+    got = exchange(address, 443, data, step)
+    return got is not None and got[:1] == b'\x16'
+
+def question(name, kind=1, flags=0x100, count=1):
+    body = b''.join(bytes([len(p)]) + p.encode() for p in name.split('.') if p) + b'\0'
+    return struct.pack('!6H', 7, flags, count, 0, 0, 0) + (body + struct.pack('!2H', kind, 1)) * count
+
+# The answer's addresses were given out.
+def dns(server, message, port=53, tcp=False):
+    if tcp:
+        got = exchange(server, port, struct.pack('!H', len(message)) + message)
+        got = got and got[2:]
+    else:
+        family = socket.AF_INET6 if ':' in server else socket.AF_INET
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.settimeout(3)
+        try:
+            s.connect((server, port))
+            s.send(message)
+            got = s.recv(4096)
+        except OSError:
+            return False
+    return bool(got) and len(got) >= 12 and struct.unpack('!H', got[6:8])[0] > 0
+"""
+
+
+def tried(guest, expression, **names):
+    """The truth of a Python expression in the guest, with the tools above."""
+    values = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    return json.loads(guest.python(TOOLS + values + f"print(json.dumps(bool({expression})))", timeout=60))
+
+
+NAMES = {"SHARED": SHARED4, "SHARED6": SHARED6, "DENIED": DENIED4, "DENIED6": DENIED6, "CDN": CDN4, "OTHER_DNS": OTHER_DNS4,
+         "ZONE_DNS": DNS4, "ALLOWED": ALLOWED, "OTHER": OTHER}
+
+# what is tried: (expression that is true where it gets through, outcome)
+SERVER_NAMES = {
+    "control: the allowed name": ("tls(SHARED, hello(sni(ALLOWED)))", PASSES),
+    "control: the allowed name, a byte per segment": ("tls(SHARED, hello(sni(ALLOWED)), 1)", PASSES),
+    "control: the allowed name over IPv6": ("tls(SHARED6, hello(sni(ALLOWED)))", PASSES),
+    "control: the allowed name in upper case": ("tls(SHARED, hello(sni(ALLOWED.upper())))", PASSES),
+    "another name behind the same address": ("tls(SHARED, hello(sni(OTHER)))", REFUSED),
+    "another name over IPv6": ("tls(SHARED6, hello(sni(OTHER)))", REFUSED),
+    "another name, a byte per segment": ("tls(SHARED, hello(sni(OTHER)), 1)", REFUSED),
+    "another name, the segments cut within it": ("tls(SHARED, hello(sni(OTHER)), 70)", REFUSED),
+    "another name, a few bytes per TLS record": ("tls(SHARED, hello(sni(OTHER), 5))", REFUSED),
+    "another name, records and segments cut": ("tls(SHARED, hello(sni(OTHER), 7), 3)", REFUSED),
+    "the allowed name first, another one second": ("tls(SHARED, hello(sni(ALLOWED) + sni(OTHER)))", REFUSED),
+    "a name with a zero byte behind it": ("tls(SHARED, hello(sni(ALLOWED + '\\0' + OTHER)))", REFUSED),
+    "no name": ("tls(SHARED, hello(b''))", REFUSED),
+    "an address as the name": ("tls(SHARED, hello(sni(SHARED)))", REFUSED),
+    "a hello that never ends": ("exchange(SHARED, 443, b'\\x16\\x03\\x01\\x3f\\xff' + b'\\1\\0\\x3f\\xf0' + b'x' * 30000)", REFUSED),
+    "no TLS on port 443": ("exchange(SHARED, 443, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "keys that hide the real name (ECH) with the allowed one outside": (
+        "tls(SHARED, hello(sni(ALLOWED) + extension(0xfe0d, b'\\0' * 40)))", PASSES),
+    "control: the allowed Host": ("exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", PASSES),
+    "another Host": ("exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: other.policy.test\\r\\n\\r\\n')", REFUSED),
+    "another Host, a byte per segment": (
+        "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: other.policy.test\\r\\n\\r\\n', 1)", REFUSED),
+    "two Hosts": (
+        "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\nHost: other.policy.test\\r\\n\\r\\n')", REFUSED),
+    "another host in the request line": (
+        "exchange(SHARED, 80, b'GET http://other.policy.test/who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
+    "a folded header": (
+        "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nX: a\\r\\n b\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
+    "HTTP/2 without an upgrade": ("exchange(SHARED, 80, b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + b'\\0\\0\\0\\4\\0\\0\\0\\0\\0')", REFUSED),
+    "another Host in the second request of a connection": (
+        "b'other.policy.test' in second()", PASSES),
+}
+
+SECOND = r"""
+def second():
+    s = socket.create_connection((SHARED, 80), 5)
+    s.settimeout(5)
+    s.sendall(b'GET /who HTTP/1.1\r\nHost: allowed.policy.test\r\n\r\n')
+    got = s.recv(4096)
+    s.sendall(b'GET /who HTTP/1.1\r\nHost: other.policy.test\r\nConnection: close\r\n\r\n')
+    while (more := s.recv(4096)): got += more
+    return got
+"""
+
+
+@pytest.mark.parametrize("way", SERVER_NAMES)
+def test_server_names(strict, way):
+    expression, outcome = SERVER_NAMES[way]
+    if "second()" in expression:
+        expression = f"[exec({SECOND!r}, globals()), {expression}][1]"
+    assert tried(strict, expression, **NAMES) == (outcome == PASSES)
+
+
+# Over the strict guest: nothing but what is allowed by name.
+STRICT = {
+    "control: the forwarder, an allowed name": ("dns('10.0.2.3', question(ALLOWED))", PASSES),
+    "control: the forwarder over TCP and IPv6": ("dns('fd00::3', question(ALLOWED), tcp=True)", PASSES),
+    "the forwarder, another name": ("dns('10.0.2.3', question('denied.lab'))", REFUSED),
+    "the forwarder over TCP, another name": ("dns('10.0.2.3', question('www.cdn.test'), tcp=True)", REFUSED),
+    "an allowed and another question in one message": ("dns('10.0.2.3', question(ALLOWED, count=2))", REFUSED),
+    "an update instead of a question": ("dns('10.0.2.3', question(ALLOWED, flags=0x2800))", REFUSED),
+    "another resolver": ("dns(OTHER_DNS, question('denied.policy.test'))", REFUSED),
+    "another resolver over TCP": ("dns(OTHER_DNS, question('denied.policy.test'), tcp=True)", REFUSED),
+    "the forwarder's own server": ("dns(ZONE_DNS, question('denied.policy.test'))", REFUSED),
+    "an address that the guest knew before": ("exchange(DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "the same over IPv6": ("exchange(DENIED6, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "an IPv4 address in an IPv6 one": ("exchange('::ffff:' + DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "an IPv4 address in NAT64's": ("exchange('64:ff9b::' + DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "another port of an allowed address": ("exchange(SHARED, 8080, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "QUIC to an allowed address, which hides the name": ("udp(SHARED, 443)", REFUSED),
+    "a name that leads to the gateway, for the host's loopback": (
+        "dns('10.0.2.3', question('rebind.policy.test')) and exchange('10.0.2.2', 8081, b'x')", REFUSED),
+    "data within a question for an allowed wildcard": ("dns_reaches('secret-data.policy.test')", PASSES),
+}
+
+UDP = r"""
+def udp(address, port):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(0.5)
+    s.connect((address, port))
+    try:
+        s.send(b'x')
+        s.recv(10)
+    except socket.timeout:
+        return True
+    except ConnectionRefusedError:
+        return True  # the server's own port unreachable: it was reached
+    except OSError:
+        return False
+    return True
+
+# The answer is the server's NXDOMAIN with its own flags, not ours.
+def dns_reaches(name):
+    return dns('10.0.2.3', question(name)) or True
+"""
+
+
+@pytest.mark.parametrize("way", STRICT)
+def test_strict(strict, servers, way):
+    expression, outcome = STRICT[way]
+    assert tried(strict, f"[exec({UDP!r}, globals()), {expression}][1]", **NAMES) == (outcome == PASSES)
+    if "dns_reaches" in expression:
+        assert servers.asked("secret-data.policy.test")
+    assert not servers.asked("denied.policy.test")
+
+
+# Over the loose guest: one name is refused, and the Internet is open.
+LOOSE = {
+    "control: another name": ("dns('10.0.2.3', question('www.cdn.test'))", PASSES),
+    "the refused name": ("dns('10.0.2.3', question('denied.policy.test'))", REFUSED),
+    "the refused name in other letters, with a dot": ("dns('10.0.2.3', question('DENIED.Policy.TEST.'))", REFUSED),
+    "the refused name over TCP": ("dns('10.0.2.3', question('denied.policy.test'), tcp=True)", REFUSED),
+    "another resolver": ("dns(OTHER_DNS, question('denied.policy.test'))", REFUSED),
+    "another resolver over TCP": ("dns(OTHER_DNS, question('denied.policy.test'), tcp=True)", REFUSED),
+    "DNS over TLS": ("exchange(CDN, 853, b'x')", REFUSED),
+    "a known resolver's name": ("dns('10.0.2.3', question('dns.google'))", REFUSED),
+    "private addresses": ("exchange('10.0.2.2', 4007, b'x')", REFUSED),
+    "the refused name's address, known otherwise": ("exchange(DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", PASSES),
+}
+
+
+@pytest.mark.parametrize("way", LOOSE)
+def test_loose(loose, servers, way):
+    expression, outcome = LOOSE[way]
+    assert tried(loose, expression, **NAMES) == (outcome == PASSES)
+
+
+def test_known_resolver_over_https(loose):
+    """Not in the lab's world: refused by an RST, before anything could time out."""
+    out = loose.run(["curl", "-sk", "-m5", "https://8.8.8.8/dns-query"], check=False)
+    assert out.returncode == 7 and "policy: refused tcp 8.8.8.8:443" in loose.messages()
+
+
+def test_fragments(strict, servers):
+    """A datagram in fragments is put together first."""
+    out = strict.python(f"""
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_IP, 10, 0)  # IP_MTU_DISCOVER, IP_PMTUDISC_DONT
+s.settimeout(3)
+s.connect(('203.0.113.2', 7))
+s.send(b'x' * 5000)
+try:
+    print(len(s.recv(6000)))
+except OSError as error:
+    print(type(error).__name__)
+""")
+    assert out.strip() == "OSError"
+
+
+def test_segments_of_no_connection(strict):
+    """Without a SYN there is nothing to ask about, and nothing leaves."""
+    out = strict.python(f"""
+from scapy.all import IP, TCP, sr1, conf
+conf.verb = 0
+reply = sr1(IP(dst='{DENIED4}')/TCP(sport=40000, dport=80, flags='PA', seq=1, ack=1)/b'data', timeout=3)
+print(reply[TCP].flags)
+""", timeout=60)
+    assert out.strip().splitlines()[-1] == "R"
