@@ -12,8 +12,11 @@ constexpr int kMostTurnsAtOnce = 5000;
 
 link::Features features_of(std::uint8_t bits) {
   if ((bits & 1) == 0) return {};
-  return {
-      .checksum = true, .tcp_gso = (bits & 2) != 0, .big_tcp = (bits & 6) == 6, .udp_gso = (bits & 8) != 0};
+  return {.checksum = true,
+          .tcp4_gso = (bits & 2) != 0,
+          .tcp6_gso = (bits & 2) != 0,
+          .big_tcp = (bits & 6) == 6,
+          .udp_gso = (bits & 8) != 0};
 }
 
 }  // namespace
@@ -250,7 +253,7 @@ void EngineDriver::step() {
       fault();
       break;
     case 25:
-      static_cast<void>(shard_->flows());
+      static_cast<void>(shard_->flows(16));
       static_cast<void>(shard_->published().list());
       break;
     default:
@@ -264,7 +267,7 @@ void EngineDriver::step() {
 
 void EngineDriver::check_counters() {
   const engine::Totals totals = shard_->totals();
-  require(totals.flows == shard_->flow_count() && shard_->flows().size() == totals.flows,
+  require(totals.flows == shard_->flow_count() && shard_->flows(1).total == totals.flows,
           "the number of flows");
   require(totals.frames_from_guest == link_->received, "the number of frames");
   // A fragment may cost itself and the whole.

@@ -31,7 +31,8 @@ Status FuzzLink::send(std::span<const Bytes> parts, const wire::Offload& offload
   require(network_.is_our_mac(ethernet->source), "a frame from another MAC than ours");
   require(!offload.checksum_needed || features_.checksum, "an offload that the link does not have");
   require(offload.gso == wire::GsoType::none ||
-              (offload.gso == wire::GsoType::udp ? features_.udp_gso : features_.tcp_gso),
+              (offload.gso == wire::GsoType::udp ? features_.udp_gso
+                                                 : features_.tcp_gso(offload.gso == wire::GsoType::tcp4)),
           "a super-frame to a link that takes none");
   if (ethernet->type == static_cast<std::uint16_t>(wire::EtherType::arp)) {
     const auto arp = wire::ArpPacket::parse(drop(frame.bytes, wire::kEthernetHeaderSize));
