@@ -53,10 +53,11 @@ std::string attach_target(const cli::Config& config) {
   return (plain ? "./" : "") + config.target;
 }
 
+// `policy_file`: -1 where there is none.
 Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
-                                   const Log& log) {
+                                   int policy_file, const Log& log) {
   const setup::NetworkSettings network = network_settings(config);
-  const setup::HelperSettings helpers{config.confined, {config.ready_fd, config.exit_fd}};
+  const setup::HelperSettings helpers{config.confined, {config.ready_fd, config.exit_fd, policy_file}};
   if (config.target_kind == cli::TargetKind::tap_descriptor)
     return setup::start_adopted(config.tap_fd, config.offload);
   if (config.target_kind == cli::TargetKind::bess) {
@@ -113,7 +114,7 @@ int run(cli::Config config, const setup::SignalState& signals) {
     log.error("{}", policy_file.error().message);
     return cli::kExitFailure;
   }
-  auto inside = start_inside(config, signals, log);
+  auto inside = start_inside(config, signals, *policy_file ? (*policy_file)->fd() : -1, log);
   if (!inside) {
     log.error("{}", inside.error().message);
     return cli::kExitFailure;

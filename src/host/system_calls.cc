@@ -37,7 +37,8 @@ void allow_socket_options(AllowedCalls& calls) {
   const auto options = [&calls](int level, std::initializer_list<int> names) {
     for (const int name : names) calls.push_back({"setsockopt", {Is::is(1, level), Is::is(2, name)}});
   };
-  options(SOL_SOCKET, {SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, SO_KEEPALIVE});
+  options(SOL_SOCKET,
+          {SO_LINGER, SO_RCVBUF, SO_SNDBUF, SO_REUSEADDR, SO_REUSEPORT, SO_BINDTODEVICE, SO_KEEPALIVE});
   options(IPPROTO_TCP, {TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT, TCP_USER_TIMEOUT});
   options(IPPROTO_UDP, {UDP_GRO});
   options(IPPROTO_IP,

@@ -47,6 +47,12 @@ Result<std::string> RereadFile::read(std::size_t most) const {
     opened = *std::move(file);
   }
   const int fd = held_ ? held_.get() : opened.get();
+  if (struct stat about{}; held_ && ::fstat(fd, &about) == 0 && about.st_nlink == 0) {
+    return fail(
+        "reading {} again failed: another file is in its place, which a confined process cannot open; change "
+        "the file itself, or use `slirp-forwarder policy INSTANCE set FILE`",
+        path_);
+  }
   if (::lseek(fd, 0, SEEK_SET) != 0) return fail("reading {} failed: {}", path_, std::strerror(errno));
   std::string text;
   for (;;) {

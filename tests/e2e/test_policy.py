@@ -271,10 +271,8 @@ def test_changed_at_run_time(servers, make_guest, lab):
     wrong = control(lab, guest, "set", str(new), check=False)
     assert wrong.returncode == 1 and f"{new}:3:25: expected a port" in wrong.stderr
     assert fetch(guest, "http://host4.many.test/who")[0] == 0, "the old one stays"
-    # The file of --policy, replaced by rename, by the signal.
-    path.with_suffix(".tmp").write_text('default = "deny"\nrules = ["allow www.cdn.test"]\n')
-    path.with_suffix(".tmp").chmod(0o644)
-    os.replace(path.with_suffix(".tmp"), path)
+    # The file of --policy, changed in place, by the signal.
+    path.write_text('default = "deny"\nrules = ["allow www.cdn.test"]\n')
     os.kill(guest.forwarder, signal.SIGHUP)
     wait_for(lambda: f"policy: read {path} again" in guest.messages(), 5, "the reload")
     assert fetch(guest, "http://www.cdn.test/who")[:2] == (0, "www.cdn.test")
@@ -287,6 +285,13 @@ def test_changed_at_run_time(servers, make_guest, lab):
     report = json.loads(control(lab, guest, "--json").stdout)
     assert report["rules"] == ["allow www.cdn.test", "deny all"] and report["refusals"] > 0
     assert any(entry["target"] == "dns host5.many.test" for entry in report["refused"])
+    # Another file in its place, which a confined process cannot open, is not taken for the old one.
+    path.with_suffix(".tmp").write_text('default = "deny"\n')
+    path.with_suffix(".tmp").chmod(0o644)
+    os.replace(path.with_suffix(".tmp"), path)
+    os.kill(guest.forwarder, signal.SIGHUP)
+    wait_for(lambda: f"reading {path} again failed: another file is in its place" in guest.messages(), 5, "the complaint")
+    assert fetch(guest, "http://www.cdn.test/who")[0] == 0
 
 
 def test_sealed(servers, make_guest, lab):
