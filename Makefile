@@ -36,7 +36,7 @@ demo: build ## show the main job in the lab
 	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/demo.py
 
 test: test-unit fuzz-ci ## everything that CI runs
-	@$(MAKE) --no-print-directory -j3 --output-sync=target test-e2e-1 test-e2e-2 test-e2e-asan test-tsan
+	@$(MAKE) --no-print-directory -j3 --output-sync=target test-e2e-1 test-e2e-2 test-e2e-asan
 
 test-unit: build build-asan ## unit tests, simulator and layering, release and sanitized
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
