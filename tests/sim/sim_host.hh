@@ -30,7 +30,11 @@ class SimHost final : public host::Host {
   [[nodiscard]] std::uint64_t activity() const { return activity_; }
   // For whoever makes calls fail: what is ready is said once more, as epoll does after a short count or an
   // EAGAIN; and that the connection behind a socket has failed.
-  void announce(host::SocketId socket) { edge_of(static_cast<std::size_t>(socket))(); }
+  void announce(host::SocketId socket) {
+    const auto at = static_cast<std::size_t>(socket);
+    if (slots_[at].stream) slots_[at].stream->want_space();
+    edge_of(at)();
+  }
   void note_failure(host::SocketId socket) {
     if (Ledger* const ledger = slots_[static_cast<std::size_t>(socket)].ledger) ledger->connect_failed = true;
   }

@@ -30,6 +30,8 @@ class SimStream {
   void shutdown_send();
   void close();
   void abort();
+  // An edge comes with the next room in the send buffer, as after a send() that was cut short.
+  void want_space() { want_space_ = true; }
   [[nodiscard]] host::Readiness readiness() const;
 
   // Nothing of it will ever happen again: closed, and the server has read what the kernel still held.
