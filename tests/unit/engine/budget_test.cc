@@ -12,6 +12,8 @@ namespace {
 std::uint64_t allocations = 0;
 }
 
+// The sanitizers have theirs: what is counted here is the release build's.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size == 0 ? 1 : size)) return memory;
@@ -23,6 +25,7 @@ void operator delete(void* memory) noexcept {
 void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
+#endif
 
 namespace sf::engine {
 namespace {
