@@ -86,6 +86,9 @@ std::vector<policy::LoopbackAlias> loopback_aliases(const Config& config) {
 void return_memory_early() {
   static_cast<void>(mallopt(M_MMAP_THRESHOLD, kPieceSize));
   static_cast<void>(mallopt(M_TRIM_THRESHOLD, 2 * kPieceSize));
+  // One heap for all threads, which allocate little: trimming that of a thread would open a file of /proc,
+  // which a confined process cannot.
+  static_cast<void>(mallopt(M_ARENA_MAX, 1));
 }
 
 // What was dropped and why, for whoever looks into it; never per packet.

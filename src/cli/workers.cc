@@ -76,8 +76,7 @@ Result<void> Workers::create_main_loop() {
   main_waker_.emplace(std::move(*waker));
   return main_loop_->watch(main_waker_->fd(), [this] {
     main_waker_->reset();
-    shard_ended_ = true;
-    main_loop_->stop(0);
+    if (main_loop_->stop(0)) shard_ended_ = true;
   });
 }
 

@@ -37,8 +37,9 @@ void Shard::on_frame(const link::Frame& frame, Time now) {
     default:
       return drop(DropReason::unknown_ether_type);
   }
-  const auto packet = wire::parse_ip(body);
+  auto packet = wire::parse_ip(body);
   if (!packet) return drop(packet.error());
+  packet->reassembled = frame.reassembled;
   const bool v4 = packet->source.is_v4();
   if (v4 != (ethernet->type == static_cast<std::uint16_t>(EtherType::ipv4)))
     return drop(DropReason::bad_version);
@@ -63,6 +64,7 @@ void Shard::learn(const Address& address, const MacAddress& mac, Time now) {
   if (!neighbours_.learn(address, mac, now)) return;
   // Each shard may have to begin something to the guest, whatever it has seen of it.
   const Place& place = config_.place;
+  if (place.alone() || !news_.admit(now)) return;
   for (unsigned other = 0; other < place.count(); ++other) {
     if (other == place.index) continue;
     place.mailbox(other).post(
@@ -83,7 +85,7 @@ bool Shard::handed_over(unsigned owner, const Ingress& in, const wire::IpPacket&
                          static_cast<std::uint16_t>(v4 ? EtherType::ipv4 : EtherType::ipv6)}
         .emit(out);
     posted = config_.place.mailbox(owner).post_frame(std::array<Bytes, 2>{out.written(), packet.whole},
-                                                     in.offload);
+                                                     in.offload, true);
   }
   if (!posted) drop(DropReason::handover_full);
   return true;
@@ -182,9 +184,8 @@ std::unique_ptr<tcp::Inspector> Shard::inspector_for(const Endpoint& seen, const
 // A flow leads anywhere, so each new destination is asked about; the one that it was about last is
 // remembered.
 template <typename Flow>
-bool Shard::admits(policy::Protocol protocol, Flow* flow, const Endpoint& seen, const Address& address,
-                   Time now) {
-  const std::uint32_t generation = config_.gate->generation();
+bool Shard::admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation, const Endpoint& seen,
+                   const Address& address, Time now) {
   if (flow != nullptr && flow->admitted_by == generation && flow->admitted == seen) return true;
   return config_.gate->admits(protocol, seen, address, now);
 }
@@ -236,7 +237,10 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   const Endpoint seen{packet.destination, datagram->destination_port};
   udp::Flow* flow = udp_.find(guest, in.from);
-  if (gate() != nullptr && !admits(policy::Protocol::udp, flow, seen, route.address, now)) {
+  // Once: a decision must not be remembered as a later policy's.
+  const policy::Gate* const gate = this->gate();
+  const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
+  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, seen, route.address, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
@@ -246,7 +250,7 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
-  if (gate() != nullptr) remember(*flow, seen);
+  if (gate != nullptr) remember(*flow, generation, seen);
   udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
 }
 
@@ -276,14 +280,17 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   const Endpoint guest{packet.source, message->echo_id()};
   const Endpoint seen{packet.destination, 0};
   icmp::Flow* flow = icmp_.find(guest, in.from);
-  if (gate() != nullptr && !admits(policy::Protocol::icmp, flow, seen, route.address, now)) {
+  // Once: a decision must not be remembered as a later policy's.
+  const policy::Gate* const gate = this->gate();
+  const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
+  if (gate != nullptr && !admits(policy::Protocol::icmp, flow, generation, seen, route.address, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = icmp_.find_or_open(guest, in.from, error, packet, now);
   if (flow == nullptr) return drop(DropReason::flow_limit);
-  if (gate() != nullptr) remember(*flow, seen);
+  if (gate != nullptr) remember(*flow, generation, seen);
   icmp_translator_.from_guest(*flow, packet, route.address, now);
 }
 

@@ -18,6 +18,7 @@ bool Mail::next(link::Frame& frame) {
   at_ += sizeof(head);
   frame.bytes = MutBytes(frames_).subspan(at_, head.size);
   frame.offload = head.offload;
+  frame.reassembled = head.reassembled;
   at_ += head.size;
   return true;
 }
@@ -36,8 +37,8 @@ bool Mailbox::note_waiting() {
   return !std::exchange(woken_, true);
 }
 
-bool Mailbox::post_frame(std::span<const Bytes> parts, const wire::Offload& offload) {
-  Mail::Head head{0, offload};
+bool Mailbox::post_frame(std::span<const Bytes> parts, const wire::Offload& offload, bool reassembled) {
+  Mail::Head head{0, offload, reassembled};
   for (const Bytes part : parts) head.size += static_cast<std::uint32_t>(part.size());
   bool wake = false;
   {

@@ -38,6 +38,7 @@ class Mail {
   struct Head {
     std::uint32_t size = 0;
     wire::Offload offload;
+    bool reassembled = false;
   };
 
   std::vector<std::uint8_t> frames_;
@@ -57,7 +58,8 @@ class Mailbox {
   Mailbox& operator=(const Mailbox&) = delete;
 
   // By any thread. False: no room, and nothing was posted.
-  [[nodiscard]] bool post_frame(std::span<const Bytes> parts, const wire::Offload& offload);
+  [[nodiscard]] bool post_frame(std::span<const Bytes> parts, const wire::Offload& offload,
+                                bool reassembled = false);
   // False: the shard has ended, and the errand is gone.
   bool post(Errand errand);
 

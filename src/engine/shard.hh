@@ -133,16 +133,16 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
   // The egress policy lets a datagram of `flow` (null: of a new one) pass.
   template <typename Flow>
-  [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, const Endpoint& seen,
-                            const Address& address, Time now);
+  [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation,
+                            const Endpoint& seen, const Address& address, Time now);
   // The egress policy, where there is one now.
   [[nodiscard]] policy::Gate* gate() const {
     return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
   }
   template <typename Flow>
-  void remember(Flow& flow, const Endpoint& seen) const {
+  static void remember(Flow& flow, std::uint32_t generation, const Endpoint& seen) {
     flow.admitted = seen;
-    flow.admitted_by = config_.gate->generation();
+    flow.admitted_by = generation;
   }
   [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const Endpoint& seen, const link::Route& route);
 
@@ -156,6 +156,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   void dns_reply(const Endpoint& guest, const MacAddress& guest_mac, const Endpoint& dns_address,
                  Bytes answer, Time now) override;
 
+  static constexpr std::uint32_t kNewsPerSecond = 100;
+  static constexpr std::uint32_t kNewsAtOnce = 64;
+
   ShardConfig config_;
   link::Link& link_;
   host::Host& host_;
@@ -166,6 +169,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   link::ToGuest to_guest_;
   PiecePool pool_;
   RateLimit errors_;
+  RateLimit news_{kNewsPerSecond, kNewsAtOnce};  // for the other shards, of who is where inside
   TimerHeap timers_;
   Reassembly reassembly_;
   tcp::Translator tcp_translator_;

@@ -83,10 +83,11 @@ Result<EventLoop::Ended> EventLoop::run(Reactor& reactor, int link_fd) {
   }
 }
 
-void EventLoop::stop(int exit_code) {
-  if (stopped_) return;
+bool EventLoop::stop(int exit_code) {
+  if (stopped_) return false;
   stopped_ = true;
   exit_code_ = exit_code;
+  return true;
 }
 
 Result<void> EventLoop::watch(int fd, Callback callback) {

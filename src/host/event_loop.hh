@@ -48,8 +48,9 @@ class EventLoop {
   // Drives `reactor` until stop() is called or it is not alive() any more. The turn in which that happens is
   // completed. `link_fd` is not owned, non-blocking, and watched edge-triggered; -1 for none.
   [[nodiscard]] Result<Ended> run(Reactor& reactor, int link_fd);
-  // Makes run() return after this turn; before run(), after a first turn without events.
-  void stop(int exit_code);
+  // Makes run() return after this turn; before run(), after a first turn without events. The first call
+  // counts; false: this was none.
+  bool stop(int exit_code);
 
   // Serves `side` in the same turns: events with kSideToken are its own, and its end_turn() comes after the
   // reactor's. Null ends that.

@@ -28,6 +28,7 @@ enum class Status : std::uint8_t {
 struct Frame {
   MutBytes bytes;  // from the Ethernet header on, within the caller's buffer
   wire::Offload offload;
+  bool reassembled = false;  // by another shard, from fragments
 };
 
 // What the device takes from us; without these the sender segments and completes checksums itself.

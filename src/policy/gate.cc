@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "wire/dns_records.hh"
 
@@ -21,16 +22,34 @@ std::string describe(Protocol protocol, const Endpoint& seen, std::string_view n
 
 }  // namespace
 
+class Gate::Decision {
+ public:
+  explicit Decision(Gate& gate) : gate_(gate), lock_(gate.mutex_) {}
+  Decision(const Decision&) = delete;
+  Decision& operator=(const Decision&) = delete;
+  ~Decision() {
+    lock_.unlock();
+    if (line) gate_.log_.warning("{}", *line);
+  }
+
+  std::optional<std::string> line;
+
+ private:
+  Gate& gate_;
+  std::unique_lock<std::mutex> lock_;
+};
+
 Gate::Gate(std::shared_ptr<const Policy> policy, SipKey key, const Log& log)
-    : policy_(std::move(policy)), learned_(key), refusals_(log) {
+    : log_(log), policy_(std::move(policy)), learned_(key), refusals_(log) {
   if (policy_ == nullptr) return;
   check_sni_ = policy_->settings().check_sni;
   active_ = true;
 }
 
 void Gate::replace(std::shared_ptr<const Policy> policy) {
+  // The old policy goes with the argument, without the lock.
   const std::lock_guard lock(mutex_);
-  policy_ = std::move(policy);
+  std::swap(policy_, policy);
   check_sni_.store(policy_ != nullptr && policy_->settings().check_sni, std::memory_order_relaxed);
   active_.store(policy_ != nullptr, std::memory_order_relaxed);
   learned_.forget_matches();
@@ -42,14 +61,14 @@ std::shared_ptr<const Policy> Gate::policy() const {
   return policy_;
 }
 
-bool Gate::refuse(const std::string& target) {
+bool Gate::refuse(Decision& decision, const std::string& target) {
   const bool audit = policy_->settings().audit;
-  refusals_.note(target, audit);
+  decision.line = refusals_.note(target, audit);
   return audit;
 }
 
 bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now) {
-  const std::lock_guard lock(mutex_);
+  Decision decision(*this);
   if (policy_ == nullptr) return true;
   std::span<const NameMatch> names;
   if (policy_->has_names()) {
@@ -58,7 +77,7 @@ bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& addres
     if (!hidden) names = learned_.find(address, *policy_, now);
   }
   if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
-  return refuse(describe(protocol, seen, learned_.name_of(address)));
+  return refuse(decision, describe(protocol, seen, learned_.name_of(address)));
 }
 
 bool Gate::wants_server_name(std::uint16_t port) const {
@@ -66,7 +85,7 @@ bool Gate::wants_server_name(std::uint16_t port) const {
 }
 
 bool Gate::admits_server(const Endpoint& seen, const Address& address, const wire::ServerName& server) {
-  const std::lock_guard lock(mutex_);
+  Decision decision(*this);
   if (policy_ == nullptr) return true;
   const std::string name =
       server.state == wire::ServerName::State::named ? normalized_name(server.name) : std::string();
@@ -77,16 +96,17 @@ bool Gate::admits_server(const Endpoint& seen, const Address& address, const wir
     names = {&match, 1};
   }
   if (policy_->decide(Protocol::tcp, address, seen.port, names).allowed) return true;
-  return refuse(describe(Protocol::tcp, seen, name.empty() ? "no server name" : "server name " + name));
+  return refuse(decision,
+                describe(Protocol::tcp, seen, name.empty() ? "no server name" : "server name " + name));
 }
 
 Gate::Question Gate::ask(const wire::DnsHeader& header, const wire::DnsQuestion& question) {
-  const std::lock_guard lock(mutex_);
+  Decision decision(*this);
   if (policy_ == nullptr) return Question::passes;
   const std::string name = normalized_name(question.name);
   const bool plain = header.opcode == 0 && question.dns_class == kInternetClass;
   if (plain && policy_->may_resolve(name)) return Question::passes;
-  if (refuse(fmt::format("dns {}", question.name))) return Question::passes;
+  if (refuse(decision, fmt::format("dns {}", question.name))) return Question::passes;
   return policy_->settings().refuse_with_refused || !plain ? Question::refused : Question::no_such_name;
 }
 

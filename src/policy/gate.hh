@@ -64,9 +64,12 @@ class Gate {
   void summarize() const;
 
  private:
+  // Holds the lock; what there is to log is written without it, as whoever reads the log may be slow.
+  class Decision;
   // Notes a refusal. True where it passes all the same.
-  [[nodiscard]] bool refuse(const std::string& target);
+  [[nodiscard]] bool refuse(Decision& decision, const std::string& target);
 
+  const Log& log_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Policy> policy_;
   LearnedNames learned_;

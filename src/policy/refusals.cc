@@ -1,5 +1,7 @@
 #include "policy/refusals.hh"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace sf::policy {
@@ -12,26 +14,22 @@ bool is_power_of_ten(std::uint64_t number) {
 
 }  // namespace
 
-void Refusals::note(const std::string& target, bool audit) {
+std::optional<std::string> Refusals::note(const std::string& target, bool audit) {
   ++total_;
   auto found = counts_.find(target);
   if (found == counts_.end()) {
     if (counts_.size() >= kMaxTargets) {
-      if (full_.first()) {
-        log_.warning("policy: {} targets were refused; further ones are counted but not named", kMaxTargets);
-      }
-      return;
+      if (!full_.first()) return std::nullopt;
+      return fmt::format("policy: {} targets were refused; further ones are counted but not named",
+                         kMaxTargets);
     }
     found = counts_.emplace(target, 0).first;
   }
   const std::uint64_t count = ++found->second;
-  if (!is_power_of_ten(count)) return;
+  if (!is_power_of_ten(count)) return std::nullopt;
   const char* what = audit ? "would refuse" : "refused";
-  if (count == 1) {
-    log_.warning("policy: {} {}", what, target);
-  } else {
-    log_.warning("policy: {} {}, {} times by now", what, target, count);
-  }
+  return count == 1 ? fmt::format("policy: {} {}", what, target)
+                    : fmt::format("policy: {} {}, {} times by now", what, target, count);
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> Refusals::list(std::size_t most) const {

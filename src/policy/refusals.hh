@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -17,9 +18,9 @@ class Refusals {
 
   explicit Refusals(const Log& log) : log_(log) {}
 
-  // `target`: "tcp 192.0.2.1:443 (example.com)". `audit`: it passed all the same. One line for the first time
-  // and for each power of ten.
-  void note(const std::string& target, bool audit);
+  // `target`: "tcp 192.0.2.1:443 (example.com)". `audit`: it passed all the same. What to log: one line for
+  // the first time and for each power of ten.
+  [[nodiscard]] std::optional<std::string> note(const std::string& target, bool audit);
   [[nodiscard]] std::uint64_t total() const { return total_; }
   // The most frequent first.
   [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> list(std::size_t most) const;

@@ -187,6 +187,7 @@ void Keeper::seal(bool confined) const {
 
 std::optional<std::string> Keeper::changed_resolv_conf(std::uint64_t& seen) {
   const std::scoped_lock lock(*mutex_);
+  if (channel_.fd() < 0) return std::nullopt;
   if (!asked_) asked_ = channel_.send(MessageKind::names);
   while (asked_ && is_readable(kAnswerMs)) {
     // The child's end is left to listen(), which the descriptor stays readable for.

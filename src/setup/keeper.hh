@@ -67,7 +67,10 @@ class Keeper {
   };
   [[nodiscard]] Told listen();
   [[nodiscard]] Told listen_now();
-  void close() { channel_.close(); }
+  void close() {
+    const std::scoped_lock lock(*mutex_);
+    channel_.close();
+  }
 
  private:
   [[nodiscard]] bool is_readable(int timeout_ms) const;

@@ -92,7 +92,8 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
   update_window(flow);
 }
 
-bool Translator::inspect(Flow& flow) {
+// What waits to be seen, as much of it as an inspector sees at once.
+void Translator::gather_uninspected(Flow& flow) {
   std::array<Bytes, TailBuffer::kMaxSlices> slices;
   const std::size_t count = flow.from_guest.slices(flow.held, slices);
   std::size_t passed = flow.inspector->cleared;
@@ -103,8 +104,15 @@ bool Translator::inspect(Flow& flow) {
     const Bytes part = take(waiting, Inspector::kMaxSeen - inspected_.size());
     inspected_.insert(inspected_.end(), part.begin(), part.end());
   }
-  const Inspector::Verdict verdict = flow.inspector->from_guest(inspected_);
-  flow.inspector->cleared += verdict.passes;
+}
+
+bool Translator::inspect(Flow& flow) {
+  Inspector::Verdict verdict;
+  do {
+    gather_uninspected(flow);
+    verdict = flow.inspector->from_guest(inspected_);
+    flow.inspector->cleared += verdict.passes;
+  } while (verdict.passes > 0 && !verdict.done && !verdict.refused && flow.inspector->cleared < flow.held);
   // What is not whole when the guest has ended its stream never will be.
   const bool cut_short =
       flow.connection.guest_finished() && !verdict.done && flow.inspector->cleared < flow.held;

@@ -255,3 +255,20 @@ def test_a_recording_has_the_frames_of_all_threads(lab, make_guest):
     out = subprocess.run(["tcpdump", "-r", str(path), "-n", "tcp[tcpflags] == tcp-syn"], capture_output=True, text=True,
                          check=False)
     assert len(out.stdout.splitlines()) == 40, out.stderr
+
+
+def test_threads_that_let_go_of_much_memory(lab):
+    """glibc trims a thread's own heap by a file of /proc, which a confined process may not open: there is one heap."""
+    script = f"""
+import socket, sys, time
+sockets = []
+for _ in range(4000):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.sendto(b"x", ({WAN4!r}, 9))
+    sockets.append(s)
+time.sleep(0.5)
+sys.exit(7)
+"""
+    done = lab.user_run([lab.binary, "run", "--threads", "4", "--", "sh", "-c", "ulimit -n 8192; exec /usr/bin/python3 -c \"$0\"", script],
+                        timeout=60)
+    assert done.returncode == 7, done.stderr
