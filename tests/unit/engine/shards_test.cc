@@ -197,6 +197,21 @@ TEST_P(Shards, FragmentsFromAllQueues) {
   EXPECT_EQ(dropped(), 0U);
 }
 
+// The guest has made it small already: where it is too large for the path, the host may cut it further.
+TEST_P(Shards, WhatCameAsFragmentsMayBeFragmented) {
+  std::uint16_t port = 5000;
+  while (group_.owners.of_udp(port) == Owners::kServices)
+    ++port;  // put together by one shard, sent by another
+  link::ToGuest narrow(guest_link_, kGuestMac, 1280);
+  EXPECT_EQ(narrow.send_udp(kGatewayMac, ip_to(remote(), IpProtocol::udp), port, 7000, link::pattern(1400)),
+            link::Status::ok);
+  ASSERT_EQ(guest_link_.sent.size(), 2U);
+  for (unsigned i = 0; i < 2; ++i) arrive((i + 1) % kCount, std::move(guest_link_.sent[i].bytes));
+  const One& one = all_[group_.owners.of_udp(port)];
+  ASSERT_EQ(one.host.options.size(), 1U);
+  EXPECT_FALSE(one.host.options[0].dont_fragment);
+}
+
 TEST_P(Shards, WhatOneKnowsOfTheGuestAllKnow) {
   if (!v4()) GTEST_SKIP() << "ARP is IPv4's";
   const MacAddress moved{{0x02, 0, 0, 0, 0, 9}};

@@ -123,9 +123,11 @@ class StreamHost final : public Host {
     sockets.push_back({});
     return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
-  HostError send_datagram(SocketId id, const Endpoint& to, Bytes payload, const DatagramOptions&) override {
+  HostError send_datagram(SocketId id, const Endpoint& to, Bytes payload,
+                          const DatagramOptions& with) override {
     ++socket(id).sends;
     datagrams.push_back({to, {payload.begin(), payload.end()}});
+    options.push_back(with);
     return HostError::none;
   }
   std::span<const ReceivedDatagram> receive_datagrams(SocketId id) override {
@@ -149,6 +151,7 @@ class StreamHost final : public Host {
   }
 
   std::vector<std::pair<Endpoint, std::vector<std::uint8_t>>> datagrams;
+  std::vector<DatagramOptions> options;  // of each of them
   std::deque<Socket> sockets;
   HostError connect_error = HostError::none;  // known at once
   HostError bind_error = HostError::none;
