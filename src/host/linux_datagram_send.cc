@@ -59,14 +59,25 @@ void Controls::add_options(bool v4, const DatagramOptions& options, std::uint16_
   if (segment_size != 0) add(SOL_UDP, UDP_SEGMENT, segment_size);
 }
 
-bool send_from(int fd, Bytes payload, const Endpoint& to, const std::optional<Address>& source) {
-  const SocketAddress remote(to);
-  iovec vector{const_cast<std::uint8_t*>(payload.data()), payload.size()};
+namespace {
+
+// Of one datagram; what it refers to outlives it.
+msghdr message_of(Bytes payload, const SocketAddress& to, iovec& vector) {
+  vector = {const_cast<std::uint8_t*>(payload.data()), payload.size()};
   msghdr message{};
-  message.msg_name = const_cast<sockaddr*>(remote.get());
-  message.msg_namelen = remote.size();
+  message.msg_name = const_cast<sockaddr*>(to.get());
+  message.msg_namelen = to.size();
   message.msg_iov = &vector;
   message.msg_iovlen = 1;
+  return message;
+}
+
+}  // namespace
+
+bool send_from(int fd, Bytes payload, const Endpoint& to, const std::optional<Address>& source) {
+  const SocketAddress remote(to);
+  iovec vector{};
+  msghdr message = message_of(payload, remote, vector);
   Controls controls;
   if (source) controls.add_interface(to.address.is_v4(), 0, source);
   controls.attach_to(message);
@@ -107,12 +118,8 @@ int LinuxHost::send_message(const Slot& slot, const msghdr& message) const {
 int LinuxHost::send_one(const Slot& slot, const Endpoint& to, Bytes payload, const DatagramOptions& options,
                         std::uint16_t segment_size) const {
   const SocketAddress remote(to);
-  iovec vector{const_cast<std::uint8_t*>(payload.data()), payload.size()};
-  msghdr message{};
-  message.msg_name = const_cast<sockaddr*>(remote.get());
-  message.msg_namelen = remote.size();
-  message.msg_iov = &vector;
-  message.msg_iovlen = 1;
+  iovec vector{};
+  msghdr message = message_of(payload, remote, vector);
   Controls controls;
   add_controls(controls, slot, to, options, segment_size);
   controls.attach_to(message);
