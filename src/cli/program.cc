@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 #include <sched.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -168,15 +167,12 @@ Result<int> Program::run() {
   auto devices = open_devices();
   if (!devices) return tl::unexpected(devices.error());
   const engine::GuestEnd guest{inside_.tap().mac, configured_guest6(config_)};
-  SipKey key;
-  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
-    return fail("reading random numbers for the policy failed: {}; the kernel has to have getrandom(2)",
-                std::strerror(errno));
-  }
+  const auto key = random_key();
+  if (!key) return tl::unexpected(key.error());
   // Outlives the workers, which ask its gate.
   PolicyControl policy(
       config_.policy, [this] { return policy_file_->read(policy::kMaxPolicyFile); },
-      loopback_aliases(config_), key, log_);
+      loopback_aliases(config_), *key, log_);
   if (auto loaded = policy.load(); !loaded) return tl::unexpected(loaded.error());
   auto workers = Workers::create(*std::move(devices),
                                  {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate()},

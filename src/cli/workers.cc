@@ -11,15 +11,6 @@
 namespace sf::cli {
 namespace {
 
-Result<SipKey> random_key() {
-  SipKey key;
-  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
-    return fail("reading random numbers for the flow table failed: {}; the kernel has to have getrandom(2)",
-                std::strerror(errno));
-  }
-  return key;
-}
-
 // Of the main loop, where packets are others' business.
 class NoPackets final : public host::Reactor {
  public:
@@ -49,6 +40,15 @@ class Outstanding {
 };
 
 }  // namespace
+
+Result<SipKey> random_key() {
+  SipKey key;
+  if (getrandom(&key, sizeof key, 0) != ssize_t{sizeof key}) {
+    return fail("reading random numbers failed: {}; the kernel has to have getrandom(2)",
+                std::strerror(errno));
+  }
+  return key;
+}
 
 Result<std::unique_ptr<Workers>> Workers::create(std::vector<Device> devices, const Settings& settings,
                                                  const Log& log) {

@@ -32,6 +32,9 @@
 
 namespace sf::cli {
 
+// For hashes whose inputs a guest chooses.
+[[nodiscard]] Result<SipKey> random_key();
+
 class Workers final : public Shards {
  public:
   // A queue of the guest's device; `fd` is for the event loop.
