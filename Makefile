@@ -53,7 +53,7 @@ test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
 
 test-e2e-threads: build ## end-to-end tests, every guest with --threads 2
-	@SF_THREADS=2 $(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
+	@SF_TEST_OPTIONS=--threads=2 $(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
 
 # TSan needs addresses where older kernels put them (setarch -R).
 build-tsan: deps ## the build with ThreadSanitizer, in build-tsan/

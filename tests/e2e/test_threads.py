@@ -1,5 +1,5 @@
 """--threads: several shards, each with a queue of the TAP. What is the same with one thread, the other files test:
-SF_THREADS=2 runs all of them with two."""
+`make test-e2e-threads` runs all of them with two."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from lab.guest import Guest, GuestError, wait_for
 from lab.network import HOST4, WAN4, WAN4_SECOND, WAN6
 
-pytestmark = pytest.mark.skipif("SF_THREADS" in os.environ, reason="gives --threads itself")
+pytestmark = pytest.mark.skipif("--threads" in os.environ.get("SF_TEST_OPTIONS", ""), reason="gives --threads itself")
 
 
 def shard_threads(guest):

@@ -35,12 +35,10 @@ class Guest:
 
     def __init__(self, lab, *options, env=None, program=None, lacking=()):
         self.lab = lab
-        # The whole suite can run with several threads: make test-e2e-threads.
-        threads = os.environ.get("SF_THREADS")
-        self.options = [*os.environ.get("SF_TEST_OPTIONS", "").split(), *options]
+        self.options = options
         self.lacking = lacking
         self.env = env
-        self.program = program or [lab.binary, "run", *([f"--threads={threads}"] if threads else [])]
+        self.program = program or [lab.binary, "run", *os.environ.get("SF_TEST_OPTIONS", "").split()]
         self.pid = None
         self.process = None
         self.log = lab.path("forwarder-log")
