@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kPatienceMs = 250;  // with a slow reader, before looking up again
 constexpr auto kFullDiskRetry = std::chrono::seconds(1);
+constexpr std::size_t kFirstText = 4096;
 constexpr unsigned kIdBits = 40;  // of the records of one feed
 
 using Nanoseconds = std::chrono::nanoseconds;
@@ -69,7 +70,8 @@ struct FlowLog::Shared {
   std::mutex mutex;  // for what follows, and for logging
   std::condition_variable changed;
   bool stopping = false;
-  bool over = false;  // the thread has ended
+  bool ready = false;  // the thread has begun
+  bool over = false;   // and ended
   std::chrono::time_point<MonotonicClock> give_up_at = kNever;
 
   // The thread's own.
@@ -220,6 +222,14 @@ void FlowLog::Shared::write_all() {
 }
 
 void FlowLog::Shared::run() {
+  // What the C library asks of the system for a thread's first steps is not allowed later.
+  static_cast<void>(::pthread_setname_np(::pthread_self(), "flow-log"));
+  text.reserve(kFirstText);
+  {
+    const std::scoped_lock lock(mutex);
+    ready = true;
+    changed.notify_all();
+  }
   while (wait_for_records()) {
     gather();
     write_all();
@@ -262,7 +272,6 @@ Result<void> FlowLog::start() {
   Result<void> started;
   try {
     thread_ = std::thread([shared = shared_] {
-      static_cast<void>(::pthread_setname_np(::pthread_self(), "flow-log"));
       shared->run();
     });
   } catch (const std::system_error& error) {
@@ -271,6 +280,8 @@ Result<void> FlowLog::start() {
              error.what());
   }
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  std::unique_lock lock(shared_->mutex);
+  if (started) shared_->changed.wait(lock, [this] { return shared_->ready; });
   return started;
 }
 
