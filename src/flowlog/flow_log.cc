@@ -271,9 +271,7 @@ Result<void> FlowLog::start() {
   ::pthread_sigmask(SIG_SETMASK, &every, &before);
   Result<void> started;
   try {
-    thread_ = std::thread([shared = shared_] {
-      shared->run();
-    });
+    thread_ = std::thread([shared = shared_] { shared->run(); });
   } catch (const std::system_error& error) {
     started =
         fail("cannot start the thread that writes the flow log: {}; raise the limit of processes (ulimit -u)",
