@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import time
@@ -107,7 +108,7 @@ def test_how_it_ends(make_guest, path, port, reason):
     guest.python(f"""
 import socket
 s = socket.create_connection(('{WAN4}', {port}), 5)
-s.sendall(b'x')
+if {port} == 5002: s.sendall(b'x')
 try:
     while s.recv(100): pass
 except ConnectionResetError: pass
@@ -222,7 +223,7 @@ def test_policy_and_names(servers, make_guest, path):
     assert ended["name"] == ended["server_name"] == "allowed.policy.test"
     # Questions, addresses, server names; UDP again and again is one record.
     fetch(guest, "http://denied.policy.test/")
-    question = matching(path, protocol="dns", name="denied.policy.test")[0]
+    question = wait_for(lambda: matching(path, protocol="dns", name="denied.policy.test"), 5, "the question")[0]
     assert (question["event"], question["reason"], question["guest_addr"]) == ("refused", "policy", "10.0.2.100")
     fetch(guest, f"http://{DENIED4}/")
     assert one(path, event="refused", protocol="tcp", remote_addr=DENIED4)["reason"] == "policy"
@@ -254,7 +255,7 @@ def test_server_names_without_a_policy(servers, make_guest, path):
 def test_audit(servers, make_guest, path):
     guest = make_guest("--dns", DNS4, *RULES, "--audit", "--flow-log", path)
     assert fetch(guest, "http://denied.policy.test/who", "-4").stdout.strip() == "denied.policy.test"
-    assert matching(path, event="audited", protocol="dns", name="denied.policy.test")
+    wait_for(lambda: matching(path, event="audited", protocol="dns", name="denied.policy.test"), 5, "the question")
     assert one(path, event="audited", protocol="tcp")["remote_addr"] == DENIED4
     assert one(path, event="ended", protocol="tcp")["reason"] == "finished"
 
@@ -304,11 +305,11 @@ def test_slow_reader(make_guest, lab, fifo):
             return b'"event":"dropped"' in text
 
         wait_for(read, 30, "the record that says so", every=0.002)
-        lines = [json.loads(line) for line in text.splitlines()[:-1]]
+        lines = [json.loads(line) for line in text[:text.rindex(b"\n")].splitlines()]
         told = [line for line in lines if line["event"] == "dropped"]
-        assert told[0]["count"] > 0 and len(lines) > 10000
+        assert told[0]["count"] > 0 and len(lines) > 8000
         connect(guest, WAN4, 7, 5)
-        wait_for(lambda: read() and text.count(b'"remote_port":7,') >= 10, 10, "records as before")
+        wait_for(lambda: read() and len(re.findall(rb"\"remote_port\":7[,}]", text)) >= 10, 10, "records as before")
     finally:
         os.close(reader)
 
@@ -331,7 +332,8 @@ def test_reader_gone(make_guest, lab, fifo):
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     guest = make_guest("--flow-log", fifo)
     connect(guest, WAN4, 7)
-    wait_for(lambda: os.read(reader, 4096), 5, "a record")
+    os.set_blocking(reader, True)
+    assert b'"event":"opened"' in os.read(reader, 4096)
     os.close(reader)
     connect(guest, WAN4, 7, 10)
     wait_for(lambda: "its reader has gone" in guest.messages(), 5, "the line that says so")
