@@ -73,7 +73,7 @@ class Translator {
   // Sends what the turn has gathered. True: its budget has ended, more is left.
   [[nodiscard]] bool flush(Flow& flow, Time now);
   // Ends the flow: resets both sides.
-  void abort(Flow& flow, FlowCause cause);
+  void abort(Flow& flow, FlowCause cause = FlowCause::program_end);
   // Ends the flow without a word to the guest, which has forgotten it.
   void forget(Flow& flow) {
     flow.ends_by(FlowCause::replaced);

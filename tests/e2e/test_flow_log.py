@@ -395,9 +395,8 @@ def test_confined(make_guest, path):
     """The thread that writes has the filter, and the program no descriptor more than the file."""
     guest = make_guest("--flow-log", path)
     tasks = pathlib.Path(f"/proc/{guest.forwarder}/task")
-    names = {(task / "comm").read_text().strip(): (task / "status").read_text() for task in tasks.iterdir()}
     wait_for(lambda: "Seccomp:\t2" in (tasks / str(guest.forwarder) / "status").read_text(), 5, "the filter")
-    assert "flow-log" in names
+    assert "flow-log" in [(task / "comm").read_text().strip() for task in tasks.iterdir()]
     for task in tasks.iterdir():
         status = (task / "status").read_text()
         assert "Seccomp:\t2" in status and "CapEff:\t0000000000000400" in status
