@@ -177,7 +177,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
 std::unique_ptr<tcp::Inspector> Shard::inspector_for(const Endpoint& seen, const Route& route) {
   if (gate() == nullptr) return nullptr;
   if (route.kind == Route::Kind::dns) return std::make_unique<DnsStreamInspector>(*config_.gate);
-  if (!config_.gate->wants_server_name(seen.port)) return nullptr;
+  if (!config_.gate->wants_server_name(policy::Protocol::tcp, seen.port)) return nullptr;
   return std::make_unique<ServerNameInspector>(*config_.gate, seen, route.address);
 }
 
@@ -235,14 +235,32 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     case Route::Kind::ignored:
       return send_error(in, packet, IcmpError::port_unreachable, now);
   }
-  const Endpoint seen{packet.destination, datagram->destination_port};
+  forward_udp(in, packet, *datagram, route.address, segment, now);
+}
+
+void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                        const Address& address, std::uint16_t segment, Time now) {
+  const Endpoint guest{packet.source, datagram.source_port};
+  const Endpoint seen{packet.destination, datagram.destination_port};
   udp::Flow* flow = udp_.find(guest, in.from);
   // Once: a decision must not be remembered as a later policy's.
-  const policy::Gate* const gate = this->gate();
+  policy::Gate* const gate = this->gate();
   const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
-  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, seen, route.address, now)) {
+  const auto refuse = [&] {
     drop(DropReason::policy_refused);
-    return send_error(in, packet, IcmpError::admin_prohibited, now);
+    send_error(in, packet, IcmpError::admin_prohibited, now);
+  };
+  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, seen, address, now))
+    return refuse();
+  std::string server;
+  const bool known = flow != nullptr && flow->admitted_by == generation && flow->admitted == seen;
+  const bool named = gate != nullptr && gate->wants_server_name(policy::Protocol::udp, seen.port) &&
+                     !(known && QuicFlows::begins_nothing(datagram.payload, segment));
+  if (named) {
+    const QuicFlows::Datagram whole{in.from, packet, datagram.payload, segment};
+    const auto verdict = quic_.judge(*gate, {guest, seen}, address, whole, flow, server, now);
+    if (verdict == QuicFlows::Verdict::held) return;
+    if (verdict == QuicFlows::Verdict::refused) return refuse();
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = udp_.find_or_open(guest, in.from, error, now);
@@ -251,7 +269,20 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
   if (gate != nullptr) remember(*flow, generation, seen);
-  udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
+  if (!server.empty()) flow->remember_server(seen, std::move(server));
+  if (named) release_held({guest, seen}, address, now);
+  udp_translator_.from_guest(*flow, packet, datagram, address, segment, now);
+}
+
+// They are judged as if they came now.
+void Shard::release_held(const FlowKey& key, const Address& address, Time now) {
+  for (const QuicFlows::Held& held : quic_.take_held(key, now)) {
+    auto packet = wire::parse_ip(held.packet);
+    if (!packet) continue;
+    packet->reassembled = held.reassembled;
+    const auto datagram = wire::UdpDatagram::parse(packet->payload);
+    if (datagram) forward_udp(Ingress{held.from, {}, {}}, *packet, *datagram, address, held.segment, now);
+  }
 }
 
 void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {

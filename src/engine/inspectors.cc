@@ -1,10 +1,11 @@
 #include "engine/inspectors.hh"
 
 #include "wire/dns.hh"
-#include "wire/server_name.hh"
 
 namespace sf::engine {
 namespace {
+
+using wire::ServerName;
 
 constexpr std::uint16_t kHttp = 80;
 constexpr std::size_t kLength = 2;
@@ -14,12 +15,64 @@ static_assert(DnsStreamInspector::kMaxQuery + kLength < tcp::Inspector::kMaxSeen
 
 }  // namespace
 
+bool ServerNameInspector::admits(const ServerName& server) {
+  if (!gate_.admits_server(policy::Protocol::tcp, seen_, address_, server)) return false;
+  if (server.state == ServerName::State::named) name_ = server.name;
+  return true;
+}
+
 tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting) {
-  const wire::ServerName server =
-      seen_.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting);
-  if (server.state == wire::ServerName::State::more) return {};
-  if (!gate_.admits_server(seen_, address_, server)) return {.refused = true};
-  return {.done = true};
+  switch (phase_) {
+    case Phase::hello:
+      break;
+    case Phase::answer:
+      return {};
+    case Phase::second_hello:
+      return second_hello(waiting);
+    case Phase::over:
+      return {.done = true};
+  }
+  std::size_t end = 0;
+  const ServerName server =
+      seen_.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting, &end);
+  if (server.state == ServerName::State::more) return {};
+  if (!admits(server)) return {.refused = true};
+  if (end == 0) return {.done = true};
+  phase_ = Phase::answer;
+  return {.passes = static_cast<std::uint32_t>(end)};
+}
+
+tcp::Inspector::Verdict ServerNameInspector::second_hello(Bytes waiting) {
+  const std::size_t before = wire::tls_records_before_handshake(waiting);
+  waiting = drop(waiting, before);
+  // A record that does not fit is not whole in what is shown, and waits for ever: none is as long.
+  if (!waiting.empty() && waiting[0] == wire::kTlsHandshake) {
+    std::size_t end = 0;
+    const ServerName server = wire::tls_server_name(waiting, &end);
+    if (server.state != ServerName::State::more) {
+      if (!admits(server)) return {.refused = true};
+      return {.done = true};
+    }
+  }
+  return {.passes = static_cast<std::uint32_t>(before)};
+}
+
+bool ServerNameInspector::to_guest(Bytes bytes, Time) {
+  if (phase_ != Phase::answer) return true;
+  answer_.insert(answer_.end(), bytes.begin(), take(bytes, wire::kMaxTlsAnswer).end());
+  switch (wire::tls_answer(answer_)) {
+    case wire::TlsAnswer::more:
+      // No server needs as much.
+      return answer_.size() < wire::kMaxTlsAnswer;
+    case wire::TlsAnswer::hello_again:
+      phase_ = Phase::second_hello;
+      break;
+    case wire::TlsAnswer::other:
+      phase_ = Phase::over;
+      break;
+  }
+  answer_ = {};
+  return true;
 }
 
 tcp::Inspector::Verdict DnsStreamInspector::from_guest(Bytes waiting) {

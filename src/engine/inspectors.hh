@@ -1,16 +1,19 @@
 // What an egress policy has to see of TCP connections (tcp/inspector.hh): the server's name, and DNS over
-// TCP.
+// TCP. UDP is quic_flows.hh's.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/address.hh"
 #include "policy/gate.hh"
 #include "tcp/inspector.hh"
+#include "wire/server_name.hh"
 
 namespace sf::engine {
 
-// Holds a connection's first bytes until they have named a server that is allowed.
+// Holds a connection's first bytes until they have named a server that is allowed. What a TLS client sends
+// behind its hello waits for the server's answer, which may ask for another one: that is looked at as well.
 class ServerNameInspector final : public tcp::Inspector {
  public:
   // `gate` outlives this. `seen` is the remote end as the guest has it, `address` the same for the host.
@@ -18,12 +21,22 @@ class ServerNameInspector final : public tcp::Inspector {
       : gate_(gate), seen_(seen), address_(address) {}
 
   [[nodiscard]] Verdict from_guest(Bytes waiting) override;
-  [[nodiscard]] bool to_guest(Bytes, Time) override { return true; }
+  [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
+  [[nodiscard]] std::string_view server_name() const override { return name_; }
 
  private:
+  enum class Phase : std::uint8_t { hello, answer, second_hello, over };
+
+  // The name was judged; what becomes of the connection.
+  [[nodiscard]] bool admits(const wire::ServerName& server);
+  [[nodiscard]] Verdict second_hello(Bytes waiting);
+
   policy::Gate& gate_;
   Endpoint seen_;
   Address address_;
+  Phase phase_ = Phase::hello;
+  std::string name_;
+  std::vector<std::uint8_t> answer_;  // the server's first bytes, while they are awaited
 };
 
 // Lets DNS messages pass one by one (RFC 1035 section 4.2.2: each with its length before it), and learns from

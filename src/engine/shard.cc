@@ -40,6 +40,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       tcp_(tcp_translator_, timers_, config.key, config.limits.tcp_flows, config.limits.half_open),
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows),
+      quic_(config.key),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
                  config.key, config.limits.published, config.place, log_),
       dhcp_(config_.network),

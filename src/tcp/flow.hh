@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/address.hh"
 #include "base/time.hh"
@@ -30,6 +31,8 @@ struct Flow {
   std::uint32_t held = 0;  // in-order bytes at the front of from_guest
   PieceQueue to_guest;
   std::unique_ptr<Inspector> inspector;  // of most flows: none
+  // The server that the guest's first bytes have named, where that was looked for; else null.
+  std::unique_ptr<const std::string> server_name;
 
   // How far the host's side has got.
   bool host_writable = false;

@@ -120,6 +120,9 @@ bool Translator::inspect(Flow& flow) {
     reset_guest(flow);
     return false;
   }
+  if (!flow.inspector->server_name().empty() && flow.server_name == nullptr) {
+    flow.server_name = std::make_unique<const std::string>(flow.inspector->server_name());
+  }
   if (verdict.done) flow.inspector.reset();
   return true;
 }
