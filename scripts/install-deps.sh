@@ -12,6 +12,7 @@ tests=(
   python3 python3-pytest python3-scapy iproute2 iperf3 slirp4netns passt curl bind9-dnsutils isc-dhcp-client udhcpc
   dhcpcd-base net-tools wget traceroute netcat-openbsd uidmap iputils-ping ethtool strace tcpdump tshark procps
   podman buildah rootlesskit crun conmon catatonit busybox-static nginx wrk nftables linux-perf dnsmasq-base openssl git
+  golang-go golang-github-lucas-clemente-quic-go-dev caddy python3-cryptography knot-dnsutils apt-utils
   util-linux mandoc clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
 )
 
