@@ -27,10 +27,9 @@ class Reader {
                                                      "audit",   "dns-refusal", "ttl-floor"};
     for (const auto& [key, value] : table_) {
       if (std::find(kKnown.begin(), kKnown.end(), key.str()) != kKnown.end()) continue;
-      return wrong(
-          key.source(), 0,
-          fmt::format("expected default, rules, check-sni, audit, dns-refusal or ttl-floor, not '{}'",
-                      key.str()));
+      return wrong(key.source(), 0,
+                   fmt::format("expected default, rules, check-sni, audit, dns-refusal or ttl-floor, not {}",
+                               quoted(key.str())));
     }
     return {};
   }
@@ -76,7 +75,7 @@ Result<Rule> Reader::rule(const toml::node& node) const {
   std::string_view text = *value;
   const Action action = text.starts_with("allow ") ? Action::allow : Action::deny;
   if (action == Action::deny && !text.starts_with("deny ")) {
-    return wrong(node.source(), 1, fmt::format("{}, not '{}'", kForm, text));
+    return wrong(node.source(), 1, fmt::format("{}, not {}", kForm, quoted(text)));
   }
   text.remove_prefix(text.find(' '));
   text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));

@@ -89,7 +89,7 @@ def _nginx(folder):
         _certificate(folder, name)
     return f"""daemon off; user root; worker_processes 1; pid {folder}/pid; error_log {folder}/error;
 events {{ worker_connections 512; }}
-http {{ access_log {folder}/access; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
+http {{ ssl_protocols TLSv1.2 TLSv1.3; access_log {folder}/access; client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2;
 fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;
 {servers}}}
 """
