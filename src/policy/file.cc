@@ -138,7 +138,7 @@ Result<PolicyFile> parse_policy_file(std::string_view file, std::string_view tex
   const toml::parse_result parsed = toml::parse(text);
   if (!parsed) {
     const toml::source_position at = parsed.error().source().begin;
-    return fail("{}:{}:{}: {}", file, at.line, at.column, parsed.error().description());
+    return fail("{}:{}:{}: {}", file, at.line, at.column, one_line(parsed.error().description()));
   }
   return read(Reader(file, parsed.table()));
 }

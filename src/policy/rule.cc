@@ -187,9 +187,9 @@ const char* to_string(Protocol protocol) {
   return "";
 }
 
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kMost = 100;
-  std::string out = "'";
+std::string one_line(std::string_view text) {
+  constexpr std::size_t kMost = 200;
+  std::string out;
   for (const char c : text.substr(0, kMost)) {
     if (c >= ' ' && c <= '~') {
       out += c;
@@ -197,7 +197,11 @@ std::string quoted(std::string_view text) {
       out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
-  return out + (text.size() > kMost ? "...'" : "'");
+  return text.size() > kMost ? out + "..." : out;
+}
+
+std::string quoted(std::string_view text) {
+  return fmt::format("'{}'", one_line(text));
 }
 
 std::string normalized_name(std::string_view text) {

@@ -65,8 +65,9 @@ struct RuleError {
 [[nodiscard]] tl::expected<Rule, RuleError> parse_rule(Action action, std::string_view text);
 [[nodiscard]] Rule deny_all();
 
-// '...' around it, for an error of one line: what is not printable ASCII as \x1b, and cut where it is long.
-[[nodiscard]] std::string quoted(std::string_view text);
+// Somebody's text in an error of one line: what is not printable ASCII as \x1b, and cut where it is long.
+[[nodiscard]] std::string one_line(std::string_view text);
+[[nodiscard]] std::string quoted(std::string_view text);  // the same in '...'
 
 // A host name in lower case without a dot at its end; empty where `text` is none. Underscores are taken, as
 // DNS has them.

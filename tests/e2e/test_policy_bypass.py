@@ -270,6 +270,27 @@ def test_loose(loose, servers, way):
     assert tried(loose, expression, **NAMES) == (outcome == PASSES)
 
 
+def kdig(guest, *words):
+    return guest.run(["kdig", "+short", "+retry=0", "+time=3", *words, "denied.policy.test"], check=False).stdout.strip()
+
+
+def test_encrypted_resolvers(servers, strict, loose, make_guest):
+    """kdig and unbound over TLS and HTTPS: what stands between them is the policy alone."""
+    servers.start_unbound()
+    at = f"@{OTHER_DNS4}"
+    free = make_guest("--dns", DNS4)
+    for over in ("+tls", "+https"):
+        assert kdig(free, at, over) == DENIED4
+        assert DENIED4 not in kdig(strict, at, over)
+    assert DENIED4 not in kdig(loose, at, "+tls")
+    assert kdig(loose, at, "+https") == DENIED4, "a resolver that nobody knows is a web site"
+    assert f"policy: refused tcp {OTHER_DNS4}:853" in strict.messages() and f"{OTHER_DNS4}:443" in strict.messages()
+    assert f"policy: refused tcp {OTHER_DNS4}:853" in loose.messages()
+    named = make_guest("--dns", DNS4, "--allow", f"{OTHER_DNS4}:853", "--allow", ALLOWED, "--deny-all")
+    assert kdig(named, at, "+tls") == DENIED4, "a rule names that address"
+    assert DENIED4 not in kdig(named, at, "+https")
+
+
 def test_known_resolver_over_https(loose):
     """Not in the lab's world: refused by an RST, before anything could time out."""
     out = loose.run(["curl", "-sk", "-m5", "https://8.8.8.8/dns-query"], check=False)

@@ -95,6 +95,27 @@ fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {fold
 """
 
 
+_UNBOUND = f"""server:
+  do-daemonize: no
+  username: ""
+  chroot: ""
+  directory: "{{folder}}"
+  pidfile: ""
+  use-syslog: no
+  interface: {OTHER_DNS4}@853
+  interface: {OTHER_DNS4}@443
+  access-control: 0.0.0.0/0 allow
+  tls-service-key: "{{folder}}/resolver.test.key"
+  tls-service-pem: "{{folder}}/resolver.test.pem"
+  tls-port: 853
+  https-port: 443
+  local-zone: "policy.test." static
+  local-data: "denied.policy.test. 60 IN A {DENIED4}"
+remote-control:
+  control-enable: no
+"""
+
+
 class NamedServers:
     """Started once; `folder` has nginx's access log and its www."""
 
@@ -135,6 +156,16 @@ class NamedServers:
         wait_for(lambda: subprocess.run(
             self.namespace.command(["curl", "-skm2", "--resolve", f"{QUIC_NAMES[0]}:443:{QUIC4}", f"https://{QUIC_NAMES[0]}/"]),
             capture_output=True, check=False).stdout == QUIC_NAMES[0].encode(), 15, "Caddy")
+
+    def start_unbound(self):
+        """A resolver over TLS and HTTPS beside dnsmasq, at the address that nobody is told. Once."""
+        _certificate(self.folder, "resolver.test")
+        (self.folder / "unbound").write_text(_UNBOUND.format(folder=self.folder))
+        command = ["unbound", "-dp", "-c", self.folder / "unbound"]
+        with (self.folder / "unbound-log").open("wb") as log:
+            self.processes.append(self.lab.popen(self.namespace.command(command), stdout=log, stderr=log))
+        wait_for(lambda: subprocess.run(self.namespace.command(["kdig", f"@{OTHER_DNS4}", "+tls", "+short", "denied.policy.test"]),
+                                        capture_output=True, check=False).stdout == DENIED4.encode() + b"\n", 15, "unbound")
 
     def quic_datagrams(self):
         """What has come to the sink."""
