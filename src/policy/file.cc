@@ -129,13 +129,26 @@ Result<PolicyFile> read(const Reader& reader) {
   return out;
 }
 
+// A character that is not ASCII becomes one '?': it may stand in comments, where nobody looks, and nowhere
+// else does one mean anything. The TOML library is not safe with all of them (toml++ 3.1, is_unicode_letter).
+std::string ascii(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x80) out += c;
+    if (byte >= 0xc0) out += '?';
+  }
+  return out;
+}
+
 }  // namespace
 
 Result<PolicyFile> parse_policy_file(std::string_view file, std::string_view text) {
   if (text.size() > kMaxPolicyFile) {
     return fail("{}:1:1: expected {} bytes at most, not {}", file, kMaxPolicyFile, text.size());
   }
-  const toml::parse_result parsed = toml::parse(text);
+  const toml::parse_result parsed = toml::parse(ascii(text));
   if (!parsed) {
     const toml::source_position at = parsed.error().source().begin;
     return fail("{}:{}:{}: {}", file, at.line, at.column, one_line(parsed.error().description()));
