@@ -37,7 +37,7 @@ bool QuicFlows::begins_nothing(Bytes payload, std::uint16_t segment) {
 
 QuicFlows::Verdict QuicFlows::judge(policy::Gate& gate, const FlowKey& key, const Address& address,
                                     const Datagram& datagram, const udp::Flow* flow, std::string& name,
-                                    Time now) {
+                                    bool& audited, Time now) {
   if (datagram.segment != 0 && datagram.payload.size() > datagram.segment) {
     // A later one may have what an earlier one waits for. Reading twice changes nothing.
     for_each_datagram(datagram.payload, datagram.segment, [&](Bytes one) {
@@ -47,19 +47,20 @@ QuicFlows::Verdict QuicFlows::judge(policy::Gate& gate, const FlowKey& key, cons
   }
   Verdict verdict = Verdict::passes;
   for_each_datagram(datagram.payload, datagram.segment, [&](Bytes one) {
-    const Verdict this_one = judge_one(gate, key, address, one, flow, name, now);
+    const Verdict this_one = judge_one(gate, key, address, one, flow, name, audited, now);
     if (this_one != Verdict::passes) verdict = this_one;
     return verdict != Verdict::refused;
   });
   if (verdict != Verdict::held || hold(key, datagram, now)) return verdict;
   // As a connection over TCP that is silent about it for as long.
-  return gate.admits_server(Protocol::udp, key.remote, address, {ServerName::State::foreign, {}})
+  return gate.admits_server(Protocol::udp, key.remote, address, {ServerName::State::foreign, {}}, &audited)
              ? Verdict::passes
              : Verdict::refused;
 }
 
 QuicFlows::Verdict QuicFlows::judge_one(policy::Gate& gate, const FlowKey& key, const Address& address,
-                                        Bytes payload, const udp::Flow* flow, std::string& name, Time now) {
+                                        Bytes payload, const udp::Flow* flow, std::string& name,
+                                        bool& audited, Time now) {
   std::optional<ServerName> server = names_.read(key.guest, key.remote, payload, now);
   if (!server) {
     const std::string* known = flow != nullptr ? flow->server_name(key.remote) : nullptr;
@@ -68,7 +69,7 @@ QuicFlows::Verdict QuicFlows::judge_one(policy::Gate& gate, const FlowKey& key, 
                                                    : ServerName{ServerName::State::foreign, {}};
   }
   if (server->state == ServerName::State::more) return Verdict::held;
-  if (!gate.admits_server(Protocol::udp, key.remote, address, *server)) return Verdict::refused;
+  if (!gate.admits_server(Protocol::udp, key.remote, address, *server, &audited)) return Verdict::refused;
   if (server->state == ServerName::State::named) name = std::move(server->name);
   return Verdict::passes;
 }

@@ -51,10 +51,12 @@ class QuicFlows {
 
   // Nothing in there can begin a connection: to be asked of flows of which something has passed already.
   [[nodiscard]] static bool begins_nothing(Bytes payload, std::uint16_t segment);
-  // `flow`: of the guest's end, or null; `name` becomes the server's where one is named. Held datagrams are
-  // copied, and stay until take_held() or something else needs their place.
+  // `flow`: of the guest's end, or null. `name` becomes the server's where one is named, `audited` true where
+  // an audit lets it pass. Held datagrams are copied, and stay until take_held() or until others need their
+  // place.
   [[nodiscard]] Verdict judge(policy::Gate& gate, const FlowKey& key, const Address& address,
-                              const Datagram& datagram, const udp::Flow* flow, std::string& name, Time now);
+                              const Datagram& datagram, const udp::Flow* flow, std::string& name,
+                              bool& audited, Time now);
   // What waits between these ends, the oldest first: to be judged once more, now that a name is known.
   [[nodiscard]] std::vector<Held> take_held(const FlowKey& key, Time now);
 
@@ -67,7 +69,8 @@ class QuicFlows {
   };
 
   [[nodiscard]] Verdict judge_one(policy::Gate& gate, const FlowKey& key, const Address& address,
-                                  Bytes payload, const udp::Flow* flow, std::string& name, Time now);
+                                  Bytes payload, const udp::Flow* flow, std::string& name, bool& audited,
+                                  Time now);
   [[nodiscard]] bool holds(const FlowKey& key) const;
   [[nodiscard]] bool hold(const FlowKey& key, const Datagram& datagram, Time now);
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/address.hh"
+#include "base/flow_events.hh"
 #include "base/time.hh"
 #include "host/host.hh"
 #include "tcp/connection.hh"
@@ -31,8 +32,6 @@ struct Flow {
   std::uint32_t held = 0;  // in-order bytes at the front of from_guest
   PieceQueue to_guest;
   std::unique_ptr<Inspector> inspector;  // of most flows: none
-  // The server that the guest's first bytes have named, where that was looked for; else null.
-  std::unique_ptr<const std::string> server_name;
 
   // How far the host's side has got.
   bool host_writable = false;
@@ -48,6 +47,14 @@ struct Flow {
 
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
+  std::uint64_t packets_from_guest = 0;  // frames: a super-frame is one
+  std::uint64_t packets_to_guest = 0;
+  FlowCause cause = FlowCause::none;  // of its end: the first one counts
+  std::unique_ptr<FlowNotes> notes;   // where somebody watches; filled in by the engine
+
+  void ends_by(FlowCause why) {
+    if (cause == FlowCause::none) cause = why;
+  }
 };
 
 }  // namespace sf::tcp

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "base/bytes.hh"
 #include "base/time.hh"
@@ -27,12 +26,9 @@ class Inspector {
   virtual ~Inspector() = default;
 
   // The guest's bytes that have not passed yet, in order, from the first one on.
-  [[nodiscard]] virtual Verdict from_guest(Bytes waiting) = 0;
+  [[nodiscard]] virtual Verdict from_guest(Bytes waiting, Time now) = 0;
   // Bytes on their way to the guest. False: the connection is reset, and the guest gets none of them.
   [[nodiscard]] virtual bool to_guest(Bytes bytes, Time now) = 0;
-
-  // The server that the guest has named; empty: none. The flow keeps it.
-  [[nodiscard]] virtual std::string_view server_name() const { return {}; }
 
   // The translator's: how many of the bytes that it holds have passed.
   std::uint32_t cleared = 0;

@@ -94,10 +94,15 @@ std::optional<std::string_view> authority_of_request(std::string_view line) {
       version <= method) {
     return std::nullopt;
   }
-  const bool token =
-      std::ranges::all_of(line.substr(0, method), [](char c) { return c > ' ' && c < '\x7f'; });
+  constexpr auto kVisible = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; };
+  // Behind the version there is one digit, and nothing: not a CR that some server takes for the line's end.
+  const std::string_view minor = line.substr(version + std::string_view(" HTTP/1.").size());
+  if (minor.size() != 1 || minor[0] < '0' || minor[0] > '9') return std::nullopt;
   std::string_view target = line.substr(method + 1, version - method - 1);
-  if (!token || target.empty() || target.find(' ') != std::string_view::npos) return std::nullopt;
+  if (target.empty() || !std::ranges::all_of(line.substr(0, method), kVisible) ||
+      !std::ranges::all_of(target, kVisible)) {
+    return std::nullopt;
+  }
   if (line.substr(0, method) == "CONNECT") return target;
   if (target.front() == '/' || target == "*") return std::string_view{};
   const std::size_t scheme = target.find("://");

@@ -169,6 +169,8 @@ SERVER_NAMES = {
         "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\nHost: other.policy.test\\r\\n\\r\\n')", REFUSED),
     "another host in the request line": (
         "exchange(SHARED, 80, b'GET http://other.policy.test/who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
+    "another Host behind a bare CR": (
+        "exchange(SHARED, 80, b'GET /who HTTP/1.1\\rHost: other.policy.test\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
     "a folded header": (
         "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nX: a\\r\\n b\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
     "HTTP/2 without an upgrade": ("exchange(SHARED, 80, b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + b'\\0\\0\\0\\4\\0\\0\\0\\0\\0')", REFUSED),
@@ -259,6 +261,7 @@ LOOSE = {
     "another resolver over TCP": ("dns(OTHER_DNS, question('denied.policy.test'), tcp=True)", REFUSED),
     "DNS over TLS": ("exchange(CDN, 853, b'x')", REFUSED),
     "a known resolver's name": ("dns('10.0.2.3', question('dns.google'))", REFUSED),
+    "discovery of resolvers": ("dns('10.0.2.3', question('_dns.resolver.arpa', 64))", REFUSED),
     "private addresses": ("exchange('10.0.2.2', 4007, b'x')", REFUSED),
     "the refused name's address, known otherwise": ("exchange(DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", PASSES),
 }

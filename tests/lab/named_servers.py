@@ -47,6 +47,7 @@ host-record=denied.policy.test,{DENIED4},{DENIED6},60
 host-record=one.h3.test,{QUIC4},{QUIC6},60
 host-record=two.h3.test,{QUIC4},{QUIC6},60
 host-record=dns.google,{DENIED4},60
+dns-rr=_dns.resolver.arpa,64,{HINT_DATA.replace(' ', '')}
 host-record=rebind.policy.test,10.0.2.2,60
 dns-rr=hints.policy.test,65,{HINT_DATA.replace(' ', '')}
 dns-rr=ech.policy.test,65,{ECH_DATA.replace(' ', '')}
