@@ -19,6 +19,7 @@ constexpr std::uint16_t kHttps = 443;
 
 class QuicFlowsTest : public ShardTest {
  protected:
+  ~QuicFlowsTest() override { shard_.reset(); }
   QuicFlowsTest() {
     config_.gate = &gate_;
     use("allow *.ok.test");
