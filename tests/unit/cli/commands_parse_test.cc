@@ -102,6 +102,19 @@ TEST(CommandWords, flows) {
   EXPECT_THAT(wrong({"flows", "1", "2"}), HasSubstr("'2': is one word too many"));
 }
 
+TEST(CommandWords, policy_suggest) {
+  const ControlCommand command = good({"policy", "suggest", "log", "--output", "new"});
+  EXPECT_EQ(command.action, ControlCommand::Action::policy_suggest);
+  EXPECT_EQ(command.file, "log");
+  EXPECT_EQ(command.output, "new");
+  EXPECT_FALSE(command.instance);
+  EXPECT_EQ(good({"policy", "suggest", "-"}).file, "-");
+  EXPECT_THAT(wrong({"policy", "suggest"}), HasSubstr("FLOWLOG is missing"));
+  EXPECT_THAT(wrong({"policy", "suggest", "a", "b"}), HasSubstr("'b': is one word too many"));
+  EXPECT_THAT(wrong({"policy", "suggest", "a", "--json"}), HasSubstr("--json"));
+  EXPECT_THAT(wrong({"policy", "1", "--output", "x"}), HasSubstr("--output: is for policy suggest alone"));
+}
+
 TEST(CommandWords, each_has_its_help) {
   EXPECT_THAT(help("ls"),
               AllOf(HasSubstr("Usage: slirp-forwarder ls"), HasSubstr("--json"), Not(HasSubstr("INSTANCE"))));

@@ -214,6 +214,8 @@ TEST_F(Requests, info_statistics_version) {
   EXPECT_EQ(ask("info")["return"]["ports"][0]["port"], "tcp/8080:80");
   EXPECT_EQ(ask("statistics"), Json::parse(R"({"return":{"tcp_opened":3,"bytes_from_guest":1000,
     "bytes_to_guest":2000,"frames_from_guest":40,"frames_dropped":5,"flows":2}})"));
+  instance.log = {7, 1};
+  EXPECT_EQ(ask("statistics")["return"]["flow_log"], Json::parse(R"({"written":7,"dropped":1})"));
   EXPECT_EQ(ask("version"), Json::parse(R"({"return":{"version":"1.2.3"}})"));
 }
 
