@@ -66,12 +66,14 @@ host::HostOptions host_options(const Config& config, const Log* log = nullptr) {
 }
 
 // Every flow has a socket: the soft limit is there for programs that use select(2), and we do not.
-void raise_descriptor_limit() {
+host::Descriptors raise_descriptor_limit(unsigned threads) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  const rlim_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  static_cast<void>(
-      setrlimit(RLIMIT_NOFILE, &limit));  // failing, the old limit holds, and running into it is logged
+  // Failing, the old limit holds.
+  const bool raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+  return host::Descriptors::of(raised ? limit.rlim_max : before, threads);
 }
 
 // The addresses by which the guest reaches the host's own loopback.
@@ -162,7 +164,7 @@ Result<std::vector<Workers::Device>> Program::open_devices() {
 }
 
 Result<int> Program::run() {
-  raise_descriptor_limit();
+  const host::Descriptors descriptors = raise_descriptor_limit(Program::threads(config_));
   return_memory_early();
   auto devices = open_devices();
   if (!devices) return tl::unexpected(devices.error());
@@ -176,7 +178,7 @@ Result<int> Program::run() {
   if (auto loaded = policy.load(); !loaded) return tl::unexpected(loaded.error());
   auto workers = Workers::create(*std::move(devices),
                                  {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate()},
-                                  .host = make_host_options(),
+                                  .host = make_host_options(descriptors),
                                   .pcap_file = config_.pcap_file,
                                   .interface_name = inside_.tap().name},
                                  log_);
@@ -189,7 +191,7 @@ Result<int> Program::run() {
       [this, &loopback](host::GuestSocketKind kind, unsigned count) {
         if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
-      config_.command == Command::run ? kSpareSockets : 0, {}, log_);
+      config_.command == Command::run ? kSpareSockets : 0, {.descriptors = descriptors}, log_);
   ShardInstance instance(**workers, loopback, policy, config_, std::to_string(::getpid()),
                          [&loop] { return loop.now(); });
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
@@ -292,8 +294,9 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
 }
 
 // Each shard's host has a copy: what it has seen of resolv.conf is its own.
-host::HostOptions Program::make_host_options() {
+host::HostOptions Program::make_host_options(const host::Descriptors& descriptors) {
   host::HostOptions options = host_options(config_, &log_);
+  options.descriptors = descriptors;
   if (setup::Keeper* keeper = inside_.keeper()) {
     options.read_resolv_conf = [keeper, seen = std::uint64_t{0}]() mutable {
       return keeper->changed_resolv_conf(seen);
@@ -375,7 +378,7 @@ void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, Au
       if (config_.publish_auto) inside_.watch_listeners();
       break;
     case setup::InsideEvent::Kind::sockets:
-      loopback.on_sockets({event.request.stream, event.request.v4}, std::move(event.sockets));
+      loopback.on_sockets({event.request.stream, event.request.v4}, std::move(event.sockets), event.lost);
       break;
     case setup::InsideEvent::Kind::listeners:
       auto_ports.on_listeners(event.listeners);

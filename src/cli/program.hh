@@ -48,7 +48,7 @@ class Program {
   [[nodiscard]] Result<std::vector<Workers::Device>> open_devices();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports, PolicyControl& policy);
-  [[nodiscard]] host::HostOptions make_host_options();
+  [[nodiscard]] host::HostOptions make_host_options(const host::Descriptors& descriptors);
   [[nodiscard]] Result<void> begin(Workers& workers);
   [[nodiscard]] Result<void> confine(Workers& workers);
   void on_signals(host::EventLoop& loop, PolicyControl& policy);

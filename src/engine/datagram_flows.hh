@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -27,15 +28,15 @@ class DatagramFlows {
     return &entry->flow;
   }
 
-  // The flow of `guest`, opened if need be; nullptr where it could not be, with `error` set: no_descriptors
-  // where the table is full. `arguments` are for Translator::open().
+  // The flow of `guest`, opened if need be; nullptr where it could not be, with `error` set: no_memory where
+  // the table is full. `arguments` are for Translator::open().
   template <typename... Arguments>
   [[nodiscard]] Flow* find_or_open(const Endpoint& guest, const MacAddress& from, host::HostError& error,
                                    const Arguments&... arguments) {
     const FlowKey key{guest, {}};
     if (Flow* flow = find(guest, from); flow != nullptr) return flow;
     if (table_.size() >= limit_) {
-      error = host::HostError::no_descriptors;
+      error = host::HostError::no_memory;
       return nullptr;
     }
     const Handle handle = table_.insert(key);
@@ -67,9 +68,26 @@ class DatagramFlows {
       timers_.set(entry->timer, deadline, make_token(kind_, handle));
       return;
     }
+    static_cast<void>(end(handle));
+  }
+
+  // Since when a flow has had nothing to do; absent: it is gone.
+  [[nodiscard]] std::optional<Time> idle_since(Handle handle) {
+    const Entry* entry = table_.get(handle);
+    return entry != nullptr ? std::optional(entry->flow.last_active) : std::nullopt;
+  }
+  template <typename Visitor>
+  void for_each_idle(Visitor&& visit) {
+    table_.for_each([&](Handle handle, Entry& entry) { visit(handle, entry.flow.last_active); });
+  }
+  // Ends a flow. False: it is gone.
+  bool end(Handle handle) {
+    Entry* entry = table_.get(handle);
+    if (entry == nullptr) return false;
     timers_.remove(entry->timer);
     translator_.close(entry->flow);
     table_.erase(FlowKey{entry->flow.guest, {}});
+    return true;
   }
 
   // Goes on with what the last turn's budget left over. True: more is left.

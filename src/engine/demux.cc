@@ -126,6 +126,7 @@ void Shard::on_transport(const Ingress& in, const wire::IpPacket& packet, Time n
 bool Shard::may_forward(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (packet.source.is_unspecified() || packet.source.is_link_local()) {
     drop(DropReason::bad_address);
+    send_error(in, packet, IcmpError::beyond_scope, now);  // RFC 4443 section 3.1
     return false;
   }
   if (packet.ttl <= 1) {
@@ -246,6 +247,9 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = udp_.find_or_open(guest, in.from, error, now);
+  if (error == host::HostError::no_descriptors && room_.make(now)) {
+    flow = udp_.find_or_open(guest, in.from, error, now);
+  }
   if (flow == nullptr) {
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
@@ -289,6 +293,9 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = icmp_.find_or_open(guest, in.from, error, packet, now);
+  if (error == host::HostError::no_descriptors && room_.make(now)) {
+    flow = icmp_.find_or_open(guest, in.from, error, packet, now);
+  }
   if (flow == nullptr) return drop(DropReason::flow_limit);
   if (gate != nullptr) remember(*flow, generation, seen);
   icmp_translator_.from_guest(*flow, packet, route.address, now);

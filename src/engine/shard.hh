@@ -21,13 +21,13 @@
 #include "base/log.hh"
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
-#include "engine/datagram_flows.hh"
 #include "engine/mailbox.hh"
 #include "engine/neighbours.hh"
 #include "engine/place.hh"
 #include "engine/published_ports.hh"
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
+#include "engine/room.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
 #include "host/host.hh"
@@ -177,8 +177,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   icmp::Translator icmp_translator_;
   TcpFlows tcp_;
   Neighbours neighbours_;
-  DatagramFlows<udp::Translator, udp::Flow> udp_;
-  DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
+  Room::UdpFlows udp_;
+  Room::PingFlows icmp_;
+  Room room_;
   PublishedPorts published_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;

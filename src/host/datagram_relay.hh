@@ -22,7 +22,8 @@ class DatagramRelay {
  public:
   static constexpr std::size_t kMaxClients = 1024;  // further ones are not heard
   static constexpr std::size_t kMaxHeld = 16;       // datagrams of one client, until its socket is there
-  static constexpr Duration kIdle = 300s;           // RFC 4787 REQ-5
+  static constexpr Duration kIdle = 300s;           // RFC 4787 REQ-5: recommended
+  static constexpr Duration kShortIdle = 120s;      // and the least, where a socket holds up the namespace's end
 
   struct Client {
     std::uint32_t port = 0;
@@ -38,8 +39,9 @@ class DatagramRelay {
     bool waiting = false;  // for its turn
   };
 
-  // Tokens of the clients' sockets are made of `token` and a handle's bits.
-  DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token);
+  // Tokens of the clients' sockets are made of `token` and a handle's bits. Who is silent for `idle` is
+  // forgotten.
+  DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token, Duration idle = kIdle);
 
   // Hands on what `port_fd`, the socket of a port, has. True: a budget ended it, and there may be more.
   // `clients` counts new ones.
@@ -73,6 +75,7 @@ class DatagramRelay {
   EventLoop& loop_;
   GuestSockets& sockets_;
   Token token_;
+  Duration idle_;
   Slab<Client> clients_;
   std::map<std::pair<std::uint32_t, Endpoint>, Handle> by_peer_;
   std::vector<Handle> turn_;

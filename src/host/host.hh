@@ -38,7 +38,7 @@ enum class HostError : std::uint8_t {
   host_unreachable,  // also: host down
   prohibited,        // by a firewall, or a broadcast address
   message_too_large,
-  no_descriptors,   // EMFILE, ENFILE
+  no_descriptors,   // EMFILE, ENFILE, or the rest is kept back (descriptors.hh)
   no_memory,        // ENOMEM, ENOBUFS
   no_ports,         // EADDRNOTAVAIL, EADDRINUSE
   in_use,           // somebody else listens there
@@ -68,7 +68,8 @@ struct IoResult {
 
 enum class DatagramKind : std::uint8_t {
   udp,
-  ping,  // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
+  query,  // UDP, for queries of our own: works for longest where descriptors run out
+  ping,   // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
          // rewritten
 };
 

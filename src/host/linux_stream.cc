@@ -46,6 +46,7 @@ tl::expected<SocketId, HostError> LinuxHost::connect_stream(const Endpoint& to, 
   const bool v4 = to.address.is_v4();
   UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return tl::unexpected(host_error_from(errno));
+  if (options_.descriptors.kept_back(fd.get())) return tl::unexpected(HostError::no_descriptors);
   // Segments of the guest's are passed on as they come; Nagle's algorithm has had its say inside.
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (!to.address.is_loopback()) {

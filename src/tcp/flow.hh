@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/address.hh"
 #include "base/time.hh"
@@ -13,6 +14,13 @@
 #include "tcp/tail_buffer.hh"
 
 namespace sf::tcp {
+
+// What the guest has sent to a name server that has said nothing yet: the next one gets it too.
+struct Replay {
+  static constexpr std::size_t kMost = 4096;  // bytes; a longer question stays with its server
+  std::vector<std::uint8_t> sent;
+  std::size_t again = 0;  // bytes at the end of `sent` that the present server still has to get
+};
 
 struct Flow {
   Flow(const Connection& machine, const Endpoint& guest_end, const Endpoint& remote_end,
@@ -30,6 +38,7 @@ struct Flow {
   std::uint32_t held = 0;  // in-order bytes at the front of from_guest
   PieceQueue to_guest;
   std::unique_ptr<Inspector> inspector;  // of most flows: none
+  std::unique_ptr<Replay> replay;        // of those to name servers, until an answer begins
 
   // How far the host's side has got.
   bool host_writable = false;
@@ -39,7 +48,8 @@ struct Flow {
   bool host_failed = false;     // it takes nothing any more; what it had sent is still read
   bool send_shut = false;       // the guest's FIN was passed on
   bool dns = false;             // leads to the host's name servers, one after the other until one answers
-  std::uint8_t dns_server = 0;  // which one is tried
+  bool host_connecting = false;  // to another name server, while the guest is connected
+  std::uint8_t dns_server = 0;   // which one is tried
   Time connect_deadline = kNever;
   Time retry_at = kNever;  // waits for pool memory until then
 

@@ -59,7 +59,7 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
     flow.from_guest.advance(passed);
   } else {
     if (plan.offset == 0 && flow.held == 0 && flow.host_writable && !payload.empty() &&
-        flow.inspector == nullptr) {
+        flow.inspector == nullptr && flow.replay == nullptr) {
       const Bytes piece[] = {payload};
       const host::IoResult result = host_.send(flow.socket, piece);
       if (result.error != HostError::none && result.error != HostError::would_block) {
@@ -89,6 +89,7 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
   counters_.bytes_from_guest += grown;
   if (flow.inspector != nullptr && !flow.host_failed && !inspect(flow)) return;
   drain_to_host(flow);
+  await_answer(flow, now);
   update_window(flow);
 }
 
@@ -125,6 +126,7 @@ bool Translator::inspect(Flow& flow) {
 }
 
 void Translator::drain_to_host(Flow& flow) {
+  if (flow.host_writable && !say_again(flow)) return;
   while (sendable(flow) > 0 && flow.host_writable && !flow.host_failed) {
     std::array<Bytes, TailBuffer::kMaxSlices> slices;
     const std::uint32_t most = sendable(flow);
@@ -135,6 +137,7 @@ void Translator::drain_to_host(Flow& flow) {
       break;
     }
     const auto taken = static_cast<std::uint32_t>(result.bytes);
+    remember(flow, std::span(slices).first(count), taken);
     flow.from_guest.advance(taken);
     flow.held -= taken;
     if (flow.inspector != nullptr) flow.inspector->cleared -= taken;
@@ -146,6 +149,7 @@ void Translator::drain_to_host(Flow& flow) {
 void Translator::pass_fin_on(Flow& flow) {
   if (!flow.connection.guest_finished() || flow.held > 0 || flow.send_shut || flow.socket == host::kNoSocket)
     return;
+  if (flow.host_connecting) return;
   flow.send_shut = true;
   host_.shutdown_send(flow.socket);
   if (flow.host_ended) {
@@ -194,6 +198,10 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   }
   flow.to_guest.append(result.bytes);
   if (result.bytes > 0) {
+    if (flow.replay != nullptr) {
+      flow.replay.reset();
+      flow.connect_deadline = kNever;
+    }
     flow.bytes_to_guest += result.bytes;
     counters_.bytes_to_guest += result.bytes;
     // Edge-triggered: a short read has emptied the socket, unless its end is near.
@@ -204,6 +212,10 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   }
   if (result.error == HostError::would_block && !flow.host_failed) {
     flow.host_readable = false;
+    return false;
+  }
+  if (!flow.host_failed && has_next_server(flow, now) && !flow.replay->sent.empty()) {  // it ends without an answer
+    connect_next_server(flow, HostError::reset, now);
     return false;
   }
   if (result.error != HostError::none || flow.host_failed) {
@@ -234,7 +246,7 @@ void Translator::host_stream_failed(Flow& flow) {
 
 void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) {
   if (flow.socket == host::kNoSocket) return;
-  if (flow.connection.phase() == Connection::Phase::connecting) {
+  if (flow.connection.phase() == Connection::Phase::connecting || flow.host_connecting) {
     const HostError error = host_.finish_connect(flow.socket);
     if (error == HostError::in_progress) return;
     if (error != HostError::none) {
@@ -243,7 +255,7 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
     }
     flow.connect_deadline = kNever;
     flow.host_writable = true;
-    flow.connection.host_connected(now);
+    if (!std::exchange(flow.host_connecting, false)) flow.connection.host_connected(now);
     update_window(flow);
   }
   if (readiness.read_closed || readiness.hang_up || readiness.error) flow.host_closing = true;
@@ -257,6 +269,7 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
   if (readiness.writable && !flow.host_failed) {
     flow.host_writable = true;
     drain_to_host(flow);
+    await_answer(flow, now);
     if (!finished(flow)) update_window(flow);
   }
 }

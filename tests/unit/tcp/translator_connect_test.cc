@@ -92,16 +92,40 @@ TEST_F(TranslatorConnect, AFirewallIsNamed) {
   expect_error_about_syn(wire::IcmpError::admin_prohibited);
 }
 
-TEST_F(TranslatorConnect, WithoutDescriptorsItIsRefusedAndSaidOnce) {
+TEST_F(TranslatorConnect, WithoutDescriptorsItIsRefused) {
   host_.connect_error = HostError::no_descriptors;
-  for (int i = 0; i < 3; ++i) {
-    link_.sent.clear();
-    connect();
-    expect_refused();
-  }
-  ASSERT_EQ(messages_.size(), 1U);
-  EXPECT_THAT(messages_[0], HasSubstr("198.51.100.7:80"));
-  EXPECT_THAT(messages_[0], HasSubstr("ulimit -n"));
+  connect();
+  expect_refused();
+  translator_.set_make_room([](Time) { return false; });
+  link_.sent.clear();
+  connect();
+  expect_refused();
+}
+
+TEST_F(TranslatorConnect, WhereRoomCanBeMadeItIsTriedOnceMore) {
+  int asked = 0;
+  translator_.set_make_room([&](Time) {
+    ++asked;
+    host_.connect_error = HostError::none;
+    return true;
+  });
+  host_.connect_error = HostError::no_descriptors;
+  connect();
+  EXPECT_EQ(asked, 1);
+  connected();
+  turn();
+  EXPECT_TRUE(hear(0).flags.syn);
+  EXPECT_EQ(host_.connects, 2);
+}
+
+TEST_F(TranslatorConnect, RoomIsMadeForNoOtherError) {
+  translator_.set_make_room([](Time) {
+    ADD_FAILURE();
+    return true;
+  });
+  host_.connect_error = HostError::no_memory;
+  connect();
+  expect_refused();
 }
 
 TEST_F(TranslatorConnect, TheGuestMayGiveUpMeanwhile) {
