@@ -205,12 +205,13 @@ Result<int> Program::run() {
   log_drops((*workers)->stats(), log_);
   policy.gate().summarize();
   if (!ended) return tl::unexpected(ended.error());
-  if (ended->link_gone && config_.command == Command::run) {
-    // CMD's namespaces go with CMD: its status follows.
-    while (inside_.has_child()) {
-      const setup::InsideEvent event = inside_.on_event();
-      if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
-    }
+  if (ended->link_gone && config_.command == Command::run && inside_.has_child()) {
+    // This process holds CMD's namespace, so that the TAP ends before it only where somebody inside ends it.
+    log_.warning("the TAP '{}' was deleted from inside: the command goes on without a network",
+                 inside_.tap().name);
+    const auto outlived = (*workers)->outlive_link();
+    if (!outlived) return tl::unexpected(outlived.error());
+    return outlived->exit_code;
   }
   return ended->link_gone ? 0 : ended->exit_code;
 }

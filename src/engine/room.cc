@@ -8,7 +8,8 @@ namespace sf::engine {
 bool Room::make(Time now) {
   if (said_.first()) {
     log_.warning(
-        "no file descriptor is left for the guest's connections: idle ones make room, and new ones are refused "
+        "no file descriptor is left for the guest's connections: idle ones make room, and new ones are "
+        "refused "
         "where there are none (raise the limit with ulimit -n)");
   }
   if (candidates_.empty()) look(now);

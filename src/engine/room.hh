@@ -27,8 +27,8 @@ class Room {
   static constexpr Duration kUnanswered = 5s;
   static constexpr Duration kUdpIdle = 10s;
   static constexpr Duration kTcpIdle = 30s;
-  static constexpr std::size_t kAtOnce = 64;        // found by one look at all flows
-  static constexpr Duration kLookAgain = 100ms;     // after a look in vain
+  static constexpr std::size_t kAtOnce = 64;     // found by one look at all flows
+  static constexpr Duration kLookAgain = 100ms;  // after a look in vain
 
   // All outlive it.
   Room(TcpFlows& tcp, UdpFlows& udp, PingFlows& pings, const Log& log)

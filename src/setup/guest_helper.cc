@@ -114,12 +114,11 @@ void GuestHelper::make_sockets(const std::string& kind_and_count, const Channel&
       sockets.push_back(std::move(socket));
     }
   }
-  if (numbers.empty() && !std::exchange(told_why_, true)) {
-    static_cast<void>(
-        channel.send(MessageKind::failed, "cannot make a socket inside for loopback ports: " + why));
-  }
   request->count = static_cast<unsigned>(numbers.size());
   static_cast<void>(channel.send(MessageKind::sockets, request->describe(), numbers));
+  if (!numbers.empty() || std::exchange(told_why_, true)) return;
+  static_cast<void>(
+      channel.send(MessageKind::failed, "cannot make a socket inside for loopback ports: " + why));
 }
 
 void GuestHelper::begin_looking(const Channel& channel) {
