@@ -148,6 +148,8 @@ class Host {
   virtual void shutdown_send(SocketId socket) = 0;
   // To the peer, as the host's TCP has measured it; absent where it has not.
   [[nodiscard]] virtual std::optional<Duration> round_trip(SocketId) const { return std::nullopt; }
+  // Asks a silent peer whether it is there, and fails the stream where it is not.
+  virtual void keep_alive(SocketId) {}
   // Closes and resets the peer.
   virtual void abort(SocketId socket) = 0;
 

@@ -59,6 +59,7 @@ class LinuxHost final : public Host {
   [[nodiscard]] IoResult receive(SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(SocketId socket) override;
   [[nodiscard]] std::optional<Duration> round_trip(SocketId socket) const override;
+  void keep_alive(SocketId socket) override;
   void abort(SocketId socket) override;
 
   [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token,

@@ -16,6 +16,8 @@ namespace sf::host {
 namespace {
 
 constexpr std::size_t kMaxPieces = 64;  // of one sendmsg, one recvmsg
+constexpr int kKeepAliveIdle = 60;      // seconds
+constexpr int kKeepAliveInterval = 15;
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
@@ -130,6 +132,14 @@ IoResult LinuxHost::receive(SocketId socket, std::span<const MutBytes> into) {
 
 void LinuxHost::shutdown_send(SocketId socket) {
   ::shutdown(fd_of(socket), SHUT_WR);
+}
+
+void LinuxHost::keep_alive(SocketId socket) {
+  // As many tries as the kernel's own default; how often is not known of the guest's.
+  const int fd = fd_of(socket);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 void LinuxHost::abort(SocketId socket) {

@@ -43,11 +43,12 @@ struct Flow {
   // How far the host's side has got.
   bool host_writable = false;
   bool host_readable = false;
-  bool host_closing = false;    // a FIN is announced: short reads do not end reading
-  bool host_ended = false;      // its FIN was read
-  bool host_failed = false;     // it takes nothing any more; what it had sent is still read
-  bool send_shut = false;       // the guest's FIN was passed on
-  bool dns = false;             // leads to the host's name servers, one after the other until one answers
+  bool host_closing = false;     // a FIN is announced: short reads do not end reading
+  bool host_ended = false;       // its FIN was read
+  bool host_failed = false;      // it takes nothing any more; what it had sent is still read
+  bool send_shut = false;        // the guest's FIN was passed on
+  bool dns = false;              // leads to the host's name servers, one after the other until one answers
+  bool keeps_alive = false;      // the guest probes, so the host does
   bool host_connecting = false;  // to another name server, while the guest is connected
   std::uint8_t dns_server = 0;   // which one is tried
   Time connect_deadline = kNever;

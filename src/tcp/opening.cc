@@ -113,7 +113,8 @@ bool Translator::has_next_server(const Flow& flow, Time now) {
 // A server that has accepted the connection may be as silent as one that has not.
 void Translator::await_answer(Flow& flow, Time now) {
   if (flow.replay == nullptr || flow.host_connecting || flow.connect_deadline != kNever) return;
-  if (!flow.replay->sent.empty() && has_next_server(flow, now)) flow.connect_deadline = now + kDnsAnswerTimeout;
+  if (!flow.replay->sent.empty() && has_next_server(flow, now))
+    flow.connect_deadline = now + kDnsAnswerTimeout;
 }
 
 void Translator::remember(Flow& flow, std::span<const Bytes> parts, std::size_t bytes) {

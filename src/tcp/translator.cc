@@ -24,6 +24,7 @@ wire::IpHeader ip_header(const Flow& flow) {
 
 void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time now) {
   const bool dialling = flow.connection.phase() == Connection::Phase::syn_sent;
+  if (!flow.keeps_alive) keep_alive_as_guest(flow, segment);
   const SegmentOutcome outcome = flow.connection.on_segment(segment, now);
   if (outcome.reset) {
     ++counters_.resets_from_guest;
@@ -47,6 +48,19 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
     while (flow.connection.ack_pending() && emit(flow, now).has_value()) {
     }
   }
+}
+
+// The guest's probes are answered here, and so say nothing of the far end: what they ask for, the host's own
+// do.
+void Translator::keep_alive_as_guest(Flow& flow, const wire::TcpSegment& segment) {
+  const Connection& connection = flow.connection;
+  // RFC 9293 section 3.8.4. Probes of a shut window look the same.
+  const bool probe = connection.phase() == Connection::Phase::open && segment.payload.empty() &&
+                     !segment.flags.syn && !segment.flags.fin && !segment.flags.rst &&
+                     Seq{segment.sequence} + 1 == connection.receive().next() && flow.held == 0;
+  if (!probe || flow.socket == host::kNoSocket) return;
+  flow.keeps_alive = true;
+  host_.keep_alive(flow.socket);
 }
 
 void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan,
@@ -214,7 +228,8 @@ bool Translator::read_from_host(Flow& flow, Time now) {
     flow.host_readable = false;
     return false;
   }
-  if (!flow.host_failed && has_next_server(flow, now) && !flow.replay->sent.empty()) {  // it ends without an answer
+  if (!flow.host_failed && has_next_server(flow, now) &&
+      !flow.replay->sent.empty()) {  // it ends without an answer
     connect_next_server(flow, HostError::reset, now);
     return false;
   }

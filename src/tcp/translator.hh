@@ -105,6 +105,7 @@ class Translator {
   void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
   // Shows the flow's inspector what has come. False: the flow was reset.
   void gather_uninspected(Flow& flow);
+  void keep_alive_as_guest(Flow& flow, const wire::TcpSegment& segment);
   [[nodiscard]] bool inspect(Flow& flow);
   [[nodiscard]] static std::uint32_t sendable(const Flow& flow) {
     return flow.inspector == nullptr ? flow.held : flow.inspector->cleared;

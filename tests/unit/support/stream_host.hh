@@ -33,6 +33,7 @@ class StreamHost final : public Host {
     std::vector<std::uint8_t> taken;                                     // from the guest
     int sends = 0;
     int receives = 0;
+    int kept_alive = 0;
     bool shut = false;
     bool closed = false;
     bool aborted = false;
@@ -116,6 +117,7 @@ class StreamHost final : public Host {
     EXPECT_FALSE(socket(id).shut) << "twice";
     socket(id).shut = true;
   }
+  void keep_alive(SocketId id) override { ++socket(id).kept_alive; }
   void abort(SocketId id) override { socket(id).aborted = true; }
   void close(SocketId id) override { socket(id).closed = true; }
   const Resolvers& resolvers(Time) override { return configured; }
