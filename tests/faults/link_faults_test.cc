@@ -80,7 +80,7 @@ TEST(LinkFaults, Tap) {
     int fds[2];
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
     const UniqueFd other(fds[1]);
-    Tap tap(UniqueFd(fds[0]), false, {});
+    Tap tap{UniqueFd{fds[0]}, false, Features{}};
     return exchange(tap, other.get());
   });
 }
