@@ -84,7 +84,7 @@ bool PublishedPorts::remove(PublishId id) {
   const auto found = ports_.find(id);
   if (found == ports_.end()) return false;
   clients_.for_each([&](Handle, Client& client) {
-    if (client.port == id) forget(client);
+    if (client.port == id) forget(client, FlowCause::port_removed, now_);
   });
   for (const host::SocketId socket : found->second.sockets) {
     if (socket != host::kNoSocket) host_.close(socket);
@@ -101,6 +101,7 @@ std::vector<PublishedPort> PublishedPorts::list() const {
 }
 
 void PublishedPorts::close_all() {
+  clients_.for_each([&](Handle, Client& client) { forget(client, FlowCause::program_end, now_); });
   while (!ports_.empty()) remove(ports_.begin()->first);
 }
 
@@ -125,6 +126,7 @@ void PublishedPorts::on_socket_event(Handle socket, host::Readiness readiness, T
 }
 
 bool PublishedPorts::end_turn(Time now) {
+  now_ = now;
   if (retry_at_ <= now) {
     retry_at_ = kNever;
     for (auto& [id, port] : ports_) mark_busy(port);
@@ -158,9 +160,8 @@ bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time no
     if (!accepted) {
       if (accepted.error() == HostError::would_block) return false;
       if (!starved && said_.first()) {
-        log_.warning(
-            "accepting a client of published port {} failed: {}; clients wait until it works again",
-            port.info.rule.host_port, host::to_string(accepted.error()));
+        log_.warning("accepting a client of published port {} failed: {}; clients wait until it works again",
+                     port.info.rule.host_port, host::to_string(accepted.error()));
       }
       retry_at_ = now + kStarvedRetry;
       return false;
@@ -235,7 +236,9 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, udp::Translator:
   const udp::Translator::Payload payload = udp_.gather(run);
   const auto status = to_guest_.send_udp(mac_of(client->key.guest.address), header, client->key.remote.port,
                                          client->key.guest.port, payload.bytes, payload.segment_size);
-  if (status == link::Status::ok) udp_.count_to_guest(client->flow, payload.bytes.size());
+  if (status != link::Status::ok) return;
+  const std::size_t datagrams = udp::Translator::datagrams_in(run);
+  udp_.count_to_guest(client->flow, client->key.remote, datagrams, payload.bytes.size(), now);
 }
 
 PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId socket, const Endpoint& from,
@@ -255,7 +258,7 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   static_cast<void>(seen(from, *guest, taken));
   if (known != nullptr || !free) return known;
   const FlowKey key = *free;
-  if (clients_.size() >= limits_.udp_clients && !forget_unanswered()) return nullptr;
+  if (clients_.size() >= limits_.udp_clients && !forget_unanswered(now)) return nullptr;
   const Handle handle = clients_.insert(key);
   note_unanswered(handle);
   Client& client = clients_.existing(handle);
@@ -266,6 +269,10 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   client.flow.last_active = now;
   client.real = from;
   client.port = port.info.id;
+  if (watch_ != nullptr) {
+    client.flow.peers = std::make_unique<FlowPeers>(*watch_, FlowProtocol::udp, key.guest);
+    client.flow.peers->pin(key.remote, now);
+  }
   timers_.set(client.timer, now + kClientIdle, make_token(TokenKind::client, handle));
   ++port.info.accepted;
   return &client;
@@ -289,18 +296,18 @@ void PublishedPorts::on_client_timer(Handle handle, Time now) {
   if (deadline > now) {
     timers_.set(client->timer, deadline, make_token(TokenKind::client, handle));
   } else {
-    forget(*client);
+    forget(*client, FlowCause::idle, now);
   }
 }
 
 // Sources of datagrams can be forged, and whoever forges them hears no answer: a flood of such clients takes
 // the room of one another.
-bool PublishedPorts::forget_unanswered() {
+bool PublishedPorts::forget_unanswered(Time now) {
   while (!unanswered_.empty()) {
     Client* client = clients_.get(unanswered_.front());
     unanswered_.pop_front();
     if (client == nullptr || client->answered) continue;
-    forget(*client);
+    forget(*client, FlowCause::evicted, now);
     return true;
   }
   return false;
@@ -317,7 +324,8 @@ void PublishedPorts::note_unanswered(Handle client) {
   unanswered_.push_back(client);
 }
 
-void PublishedPorts::forget(Client& client) {
+void PublishedPorts::forget(Client& client, FlowCause cause, Time now) {
+  if (client.flow.peers != nullptr) client.flow.peers->end(cause, now);
   timers_.remove(client.timer);
   const FlowKey key = client.key;
   clients_.erase(key);

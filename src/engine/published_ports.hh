@@ -55,7 +55,8 @@ class PublishedPorts {
 
   PublishedPorts(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
                  const GuestEnd& guest, const Neighbours& neighbours, TcpFlows& tcp, udp::Translator& udp,
-                 TimerHeap& timers, SipKey key, const Limits& limits, const Place& place, const Log& log)
+                 TimerHeap& timers, SipKey key, const Limits& limits, const Place& place, const Log& log,
+                 FlowWatch* watch = nullptr)
       : host_(host),
         to_guest_(to_guest),
         network_(network),
@@ -67,7 +68,8 @@ class PublishedPorts {
         clients_(key),
         limits_(limits),
         place_(place),
-        log_(log) {}
+        log_(log),
+        watch_(watch) {}
 
   // Asked where no descriptor is left for a client; true: there is one now.
   void set_make_room(tcp::Translator::MakeRoom make_room) { make_room_ = std::move(make_room); }
@@ -144,10 +146,10 @@ class PublishedPorts {
   template <typename Taken>
   [[nodiscard]] std::optional<Endpoint> seen(const Endpoint& client, const Endpoint& guest,
                                              const Taken& taken) const;
-  void forget(Client& client);
   // Of clients that the guest has never answered, the one that has come first. False: there is none.
-  [[nodiscard]] bool forget_unanswered();
+  [[nodiscard]] bool forget_unanswered(Time now);
   void note_unanswered(Handle client);
+  void forget(Client& client, FlowCause cause, Time now);
   void mark_busy(Port& port);
 
   host::Host& host_;
@@ -163,6 +165,7 @@ class PublishedPorts {
   Limits limits_;
   Place place_;
   const Log& log_;
+  FlowWatch* watch_;
   tcp::Translator::MakeRoom make_room_;
   Once said_;
   std::map<PublishId, Port> ports_;
@@ -170,6 +173,7 @@ class PublishedPorts {
   std::vector<PublishId> working_;
   PublishId next_id_ = 1;
   Time retry_at_ = kNever;
+  Time now_{};  // of the last turn
 };
 
 }  // namespace sf::engine

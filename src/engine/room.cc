@@ -62,16 +62,17 @@ bool Room::end(const Candidate& candidate, Time now) {
   };
   switch (candidate.kind) {
     case Kind::ping:
-      return still(pings_.idle_since(candidate.handle)) && pings_.end(candidate.handle);
+      return still(pings_.idle_since(candidate.handle)) &&
+             pings_.end(candidate.handle, FlowCause::evicted, now);
     case Kind::udp:
-      return still(udp_.idle_since(candidate.handle)) && udp_.end(candidate.handle);
+      return still(udp_.idle_since(candidate.handle)) && udp_.end(candidate.handle, FlowCause::evicted, now);
     case Kind::unanswered:
     case Kind::tcp:
       break;
   }
   const auto idle = tcp_.idle(candidate.handle);
   if (!idle || idle->unanswered != (candidate.kind == Kind::unanswered) || !still(idle->since)) return false;
-  tcp_.end(candidate.handle);
+  tcp_.end(candidate.handle, now);
   return true;
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/flow_events.hh"
 #include "base/slab.hh"
 #include "base/time.hh"
 #include "base/unique_fd.hh"
@@ -23,7 +24,7 @@ class DatagramRelay {
   static constexpr std::size_t kMaxClients = 1024;  // further ones are not heard
   static constexpr std::size_t kMaxHeld = 16;       // datagrams of one client, until its socket is there
   static constexpr Duration kIdle = 300s;           // RFC 4787 REQ-5: recommended
-  static constexpr Duration kShortIdle = 120s;      // and the least, where a socket holds up the namespace's end
+  static constexpr Duration kShortIdle = 120s;  // and the least, where a socket holds up the namespace's end
 
   struct Client {
     std::uint32_t port = 0;
@@ -36,12 +37,21 @@ class DatagramRelay {
     Time last_active{};
     std::uint64_t bytes_to_guest = 0;
     std::uint64_t bytes_from_guest = 0;
-    bool waiting = false;  // for its turn
+    bool waiting = false;              // for its turn
+    std::unique_ptr<FlowNotes> notes;  // where somebody watches
+    std::uint64_t packets_to_guest = 0;
+    std::uint64_t packets_from_guest = 0;
   };
 
   // Tokens of the clients' sockets are made of `token` and a handle's bits. Who is silent for `idle` is
   // forgotten.
   DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token, Duration idle = kIdle);
+
+  ~DatagramRelay();
+  DatagramRelay(const DatagramRelay&) = delete;
+  DatagramRelay& operator=(const DatagramRelay&) = delete;
+  // Who is told what becomes of clients; null: nobody. It outlives this.
+  void set_watch(FlowWatch* watch) { watch_ = watch; }
 
   // Hands on what `port_fd`, the socket of a port, has. True: a budget ended it, and there may be more.
   // `clients` counts new ones.
@@ -69,11 +79,13 @@ class DatagramRelay {
   [[nodiscard]] Client* client_of(std::uint32_t port, int port_fd, const Endpoint& peer,
                                   const Endpoint& guest, std::uint64_t& clients, Time now);
   void on_socket(Handle handle, UniqueFd socket);
-  void forget(Handle handle);
+  void forget(Handle handle, FlowCause cause);
+  void tell(const Client& client, FlowEvent::Kind kind, FlowCause cause) const;
   void sweep(Time now);
 
   EventLoop& loop_;
   GuestSockets& sockets_;
+  FlowWatch* watch_ = nullptr;
   Token token_;
   Duration idle_;
   Slab<Client> clients_;

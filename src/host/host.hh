@@ -70,7 +70,7 @@ enum class DatagramKind : std::uint8_t {
   udp,
   query,  // UDP, for queries of our own: works for longest where descriptors run out
   ping,   // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
-         // rewritten
+          // rewritten
 };
 
 // A client of a listening socket. Events begin with watch().
@@ -193,7 +193,8 @@ class Host {
   // Receives what is there into buffers of the host's, at most kDatagramBatch at once. Empty: nothing more
   // now.
   [[nodiscard]] virtual std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) = 0;
-  // True: the last one has found the end, and what comes now is an event of its own. False: that is not known.
+  // True: the last one has found the end, and what comes now is an event of its own. False: that is not
+  // known.
   [[nodiscard]] virtual bool took_all_datagrams() const { return false; }
   // Takes one entry off the error queue; false: it is empty.
   [[nodiscard]] virtual bool receive_error(SocketId socket, DatagramError& error) = 0;

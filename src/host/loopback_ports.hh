@@ -16,9 +16,11 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "base/flow_events.hh"
 #include "base/log.hh"
 #include "base/slab.hh"
 #include "base/unique_fd.hh"
@@ -40,12 +42,18 @@ class LoopbackPorts final : public Loopback, public Reactor {
     Descriptors descriptors{};
   };
   static constexpr Duration kStarvedRetry = 100ms;
-  static constexpr unsigned kStarvedTries = 50;  // for clients that were accepted already; then they are reset
+  static constexpr unsigned kStarvedTries =
+      50;  // for clients that were accepted already; then they are reset
 
   // `loop` and `log` outlive it; becomes the loop's side reactor. GuestSockets explains `ask` and `spares`.
   LoopbackPorts(EventLoop& loop, GuestSockets::Ask ask, unsigned spares, const Limits& limits,
                 const Log& log);
   ~LoopbackPorts() override;
+  // Who is told what becomes of connections and clients; null: nobody. It outlives this.
+  void set_watch(FlowWatch* watch) {
+    watch_ = watch;
+    datagrams_.set_watch(watch);
+  }
 
   [[nodiscard]] tl::expected<LoopbackPort, ListenError> add(const LoopbackRule& rule) override;
   bool remove(LoopbackId id) override;
@@ -85,6 +93,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
     Endpoint to;
     bool may_try_other = false;
     bool in_turn = false;
+    std::unique_ptr<FlowNotes> notes;  // where somebody watches
   };
 
   [[nodiscard]] tl::expected<void, ListenError> open_sockets(Port& port) const;
@@ -97,7 +106,8 @@ class LoopbackPorts final : public Loopback, public Reactor {
   void on_refused(Handle handle, Connection& connection);
   void run_turn();
   void retry_sockets();
-  void destroy(Handle handle);
+  void destroy(Handle handle, FlowCause cause);
+  void tell(const Connection& connection, FlowEvent::Kind kind, FlowCause cause) const;
   [[nodiscard]] bool full() const;
   [[nodiscard]] bool has_descriptors() const;
   void starve(const char* why, Time now);
@@ -107,6 +117,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
   SplicePool pool_;
   Limits limits_;
   const Log& log_;
+  FlowWatch* watch_ = nullptr;
   Once starved_;
   Once no_socket_;
   std::map<LoopbackId, Port> ports_;
