@@ -34,7 +34,7 @@ Address Network::seen_by_guest(const Address& host_source) const {
 }
 
 bool Network::is_guest_source(const Address& source) const {
-  if (source.is_multicast() || source.is_unspecified()) return false;
+  if (is_ours(source) || source.is_multicast() || source.is_unspecified()) return false;
   if (source.is_v4()) return prefix4.contains(source) && source != prefix4.v4_broadcast();
   return prefix6.contains(source) || source.is_link_local();
 }

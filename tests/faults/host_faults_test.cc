@@ -228,7 +228,9 @@ class Run final : public Reactor {
       // As the engine does: whoever finds no descriptor tries again; here at the next turn.
       retry_accept_ = !client && client.error() != HostError::would_block;
       // A signal, or a client that has gone already, is no fault of the listener's.
-      if (!client) EXPECT_NE(client.error(), HostError::other);
+      if (!client) {
+        EXPECT_NE(client.error(), HostError::other);
+      }
       if (!client) return;
       in_.socket = client->socket;
       in_.connected = true;
