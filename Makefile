@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-tsan build-tsan sim lint format fuzz fuzz-ci build-fuzz bench bench-plots bench-micro install clean
+.PHONY: coverage help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-tsan build-tsan sim lint format fuzz fuzz-ci build-fuzz bench bench-plots bench-micro install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,14 @@ test-tsan: build-tsan ## what threads share, with ThreadSanitizer
 	@setarch -R build-tsan/tests/unit_engine --gtest_filter='Mailbox*:*Shards*' --gtest_brief=1
 	@setarch -R $(LAB) --binary build-tsan/slirp-forwarder $(PYTEST) -m core tests/e2e/test_threads.py
 
+# By unit tests and the simulator. Programs of end-to-end tests are confined, and could not write the counts down.
+coverage: deps ## which lines of src/ the unit tests and the simulator run, by folder (in build-coverage/)
+	@mkdir -p build-coverage; $(CONFIGURE) -B build-coverage -DCMAKE_BUILD_TYPE=Debug -DSF_COVERAGE=ON >build-coverage/configure.log 2>&1 || { cat build-coverage/configure.log; exit 1; }
+	@ninja -C build-coverage -j $(JOBS)
+	@find build-coverage -name '*.gcda' -delete
+	@SIM_SEEDS=200 ctest --test-dir build-coverage -j $(JOBS) -E '^fuzz_replay' >build-coverage/tests.log 2>&1 || { tail -20 build-coverage/tests.log; echo "some tests failed in this build; what ran is counted"; }
+	@scripts/coverage.py build-coverage
+
 sim: build ## the simulator over SEEDS seeds (default 2000)
 	@SIM_SEEDS=$(SEEDS) build/tests/simulator
 
@@ -94,4 +102,4 @@ install: build ## install the program and its man page (DESTDIR and PREFIX as us
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
 
 clean: ## remove the builds
-	@rm -rf build build-asan build-tsan build-fuzz
+	@rm -rf build build-asan build-tsan build-fuzz build-coverage

@@ -32,6 +32,10 @@ if(SF_FUZZERS)
                       -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
   add_compile_definitions(_GLIBCXX_ASSERTIONS)
+elseif(SF_COVERAGE)
+  add_compile_options(-O0 -g1 --coverage -fprofile-update=atomic)
+  add_link_options(--coverage)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
 elseif(SF_SANITIZE)
   # -O1: the sanitizers take most of the time that more would save, and the build is the longer part of a run.
   # Without vptr: that check opens a pipe, and where a test has used up all descriptors it reports what is not there.

@@ -66,12 +66,14 @@ host::HostOptions host_options(const Config& config, const Log* log = nullptr) {
 }
 
 // Every flow has a socket: the soft limit is there for programs that use select(2), and we do not.
-void raise_descriptor_limit() {
+host::Descriptors raise_descriptor_limit(unsigned threads) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
+  const rlim_t before = limit.rlim_cur;
   limit.rlim_cur = limit.rlim_max;
-  static_cast<void>(
-      setrlimit(RLIMIT_NOFILE, &limit));  // failing, the old limit holds, and running into it is logged
+  // Failing, the old limit holds.
+  const bool raised = setrlimit(RLIMIT_NOFILE, &limit) == 0;
+  return host::Descriptors::of(raised ? limit.rlim_max : before, threads);
 }
 
 // The addresses by which the guest reaches the host's own loopback.
@@ -177,7 +179,7 @@ Result<std::vector<Workers::Device>> Program::open_devices() {
 }
 
 Result<int> Program::run() {
-  raise_descriptor_limit();
+  const host::Descriptors descriptors = raise_descriptor_limit(Program::threads(config_));
   return_memory_early();
   auto devices = open_devices();
   if (!devices) return tl::unexpected(devices.error());
@@ -195,7 +197,7 @@ Result<int> Program::run() {
   auto workers =
       Workers::create(*std::move(devices),
                       {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate(), nullptr},
-                       .host = make_host_options(),
+                       .host = make_host_options(descriptors),
                        .pcap_file = config_.pcap_file,
                        .interface_name = inside_.tap().name,
                        .flow_log = flow_log.get()},
@@ -209,7 +211,7 @@ Result<int> Program::run() {
       [this, &loopback](host::GuestSocketKind kind, unsigned count) {
         if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
-      config_.command == Command::run ? kSpareSockets : 0, {}, log_);
+      config_.command == Command::run ? kSpareSockets : 0, {.descriptors = descriptors}, log_);
   if (flow_log != nullptr) loopback.set_watch(&flow_log->feed(static_cast<unsigned>(shards)));
   ShardInstance instance(**workers, loopback, policy, config_, std::to_string(::getpid()),
                          [&loop] { return loop.now(); });
@@ -225,12 +227,13 @@ Result<int> Program::run() {
   log_drops((*workers)->stats(), log_);
   policy.gate().summarize();
   if (!ended) return tl::unexpected(ended.error());
-  if (ended->link_gone && config_.command == Command::run) {
-    // CMD's namespaces go with CMD: its status follows.
-    while (inside_.has_child()) {
-      const setup::InsideEvent event = inside_.on_event();
-      if (event.kind == setup::InsideEvent::Kind::ended) return event.status;
-    }
+  if (ended->link_gone && config_.command == Command::run && inside_.has_child()) {
+    // This process holds CMD's namespace, so that the TAP ends before it only where somebody inside ends it.
+    log_.warning("the TAP '{}' was deleted from inside: the command goes on without a network",
+                 inside_.tap().name);
+    const auto outlived = (*workers)->outlive_link();
+    if (!outlived) return tl::unexpected(outlived.error());
+    return outlived->exit_code;
   }
   return ended->link_gone ? 0 : ended->exit_code;
 }
@@ -314,8 +317,9 @@ Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback
 }
 
 // Each shard's host has a copy: what it has seen of resolv.conf is its own.
-host::HostOptions Program::make_host_options() {
+host::HostOptions Program::make_host_options(const host::Descriptors& descriptors) {
   host::HostOptions options = host_options(config_, &log_);
+  options.descriptors = descriptors;
   if (setup::Keeper* keeper = inside_.keeper()) {
     options.read_resolv_conf = [keeper, seen = std::uint64_t{0}]() mutable {
       return keeper->changed_resolv_conf(seen);
@@ -400,7 +404,7 @@ void Program::on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, Au
       if (config_.publish_auto) inside_.watch_listeners();
       break;
     case setup::InsideEvent::Kind::sockets:
-      loopback.on_sockets({event.request.stream, event.request.v4}, std::move(event.sockets));
+      loopback.on_sockets({event.request.stream, event.request.v4}, std::move(event.sockets), event.lost);
       break;
     case setup::InsideEvent::Kind::listeners:
       auto_ports.on_listeners(event.listeners);

@@ -56,7 +56,7 @@ class Program {
   [[nodiscard]] Result<std::vector<Workers::Device>> open_devices();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports, PolicyControl& policy);
-  [[nodiscard]] host::HostOptions make_host_options();
+  [[nodiscard]] host::HostOptions make_host_options(const host::Descriptors& descriptors);
   // For as many shards, and for the main loop after them. Null: there is none.
   [[nodiscard]] std::unique_ptr<flowlog::FlowLog> make_flow_log(std::size_t shards, SipKey key);
   [[nodiscard]] Result<void> begin(Workers& workers, flowlog::FlowLog* flow_log);

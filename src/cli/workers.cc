@@ -196,6 +196,13 @@ Result<host::EventLoop::Ended> Workers::run() {
   return ended;
 }
 
+Result<host::EventLoop::Ended> Workers::outlive_link() {
+  NoPackets reactor;
+  for (const auto& worker : workers_) worker->shard->published().close_all();  // clients are refused
+  loop().go_on();
+  return loop().run(reactor, -1);
+}
+
 engine::ShardStats Workers::stats() const {
   engine::ShardStats sum;
   for (const auto& worker : workers_) {

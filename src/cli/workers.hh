@@ -63,6 +63,8 @@ class Workers final : public Shards {
   [[nodiscard]] Result<void> start();
   // Moves packets until loop() is stopped, or the link is gone; then no thread is left.
   [[nodiscard]] Result<host::EventLoop::Ended> run();
+  // Once the link is gone: goes on with the main thread's work alone, until loop() is stopped.
+  [[nodiscard]] Result<host::EventLoop::Ended> outlive_link();
   // Of all shards; not while they run.
   [[nodiscard]] engine::ShardStats stats() const;
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -31,15 +32,15 @@ class DatagramFlows {
     return &entry->flow;
   }
 
-  // The flow of `guest`, opened if need be; nullptr where it could not be, with `error` set: no_descriptors
-  // where the table is full. `arguments` are for Translator::open().
+  // The flow of `guest`, opened if need be; nullptr where it could not be, with `error` set: no_memory where
+  // the table is full. `arguments` are for Translator::open().
   template <typename... Arguments>
   [[nodiscard]] Flow* find_or_open(const Endpoint& guest, const MacAddress& from, host::HostError& error,
                                    const Arguments&... arguments) {
     const FlowKey key{guest, {}};
     if (Flow* flow = find(guest, from); flow != nullptr) return flow;
     if (table_.size() >= limit_) {
-      error = host::HostError::no_descriptors;
+      error = host::HostError::no_memory;
       return nullptr;
     }
     const Handle handle = table_.insert(key);
@@ -75,10 +76,27 @@ class DatagramFlows {
       timers_.set(entry->timer, deadline, make_token(kind_, handle));
       return;
     }
+    static_cast<void>(end(handle, FlowCause::idle, now));
+  }
+
+  // Since when a flow has had nothing to do; absent: it is gone.
+  [[nodiscard]] std::optional<Time> idle_since(Handle handle) {
+    const Entry* entry = table_.get(handle);
+    return entry != nullptr ? std::optional(entry->flow.last_active) : std::nullopt;
+  }
+  template <typename Visitor>
+  void for_each_idle(Visitor&& visit) {
+    table_.for_each([&](Handle handle, Entry& entry) { visit(handle, entry.flow.last_active); });
+  }
+  // Ends a flow. False: it is gone.
+  bool end(Handle handle, FlowCause cause, Time now) {
+    Entry* entry = table_.get(handle);
+    if (entry == nullptr) return false;
     timers_.remove(entry->timer);
-    if (entry->flow.peers != nullptr) entry->flow.peers->end(FlowCause::idle, now);
+    if (entry->flow.peers != nullptr) entry->flow.peers->end(cause, now);
     translator_.close(entry->flow);
     table_.erase(FlowKey{entry->flow.guest, {}});
+    return true;
   }
 
   // Goes on with what the last turn's budget left over. True: more is left.

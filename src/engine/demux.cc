@@ -126,6 +126,7 @@ void Shard::on_transport(const Ingress& in, const wire::IpPacket& packet, Time n
 bool Shard::may_forward(const Ingress& in, const wire::IpPacket& packet, Time now) {
   if (packet.source.is_unspecified() || packet.source.is_link_local()) {
     drop(DropReason::bad_address);
+    send_error(in, packet, IcmpError::beyond_scope, now);  // RFC 4443 section 3.1
     return false;
   }
   if (packet.ttl <= 1) {
@@ -287,6 +288,9 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = udp_.find_or_open(ends.guest, in.from, error, now);
+  if (error == host::HostError::no_descriptors && room_.make(now)) {
+    flow = udp_.find_or_open(ends.guest, in.from, error, now);
+  }
   if (flow == nullptr) {
     refusals_.refused(FlowProtocol::udp, FlowCause::limit, ends, now);
     drop(DropReason::flow_limit);
@@ -351,8 +355,11 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = icmp_.find_or_open(guest, in.from, error, packet, now);
+  if (error == host::HostError::no_descriptors && room_.make(now)) {
+    flow = icmp_.find_or_open(guest, in.from, error, packet, now);
+  }
   if (flow == nullptr) {
-    const bool full = error == host::HostError::no_descriptors;
+    const bool full = error == host::HostError::no_descriptors || error == host::HostError::no_memory;
     refusals_.refused(FlowProtocol::icmp, full ? FlowCause::limit : FlowCause::host_failed, {guest, seen},
                       now);
     return drop(DropReason::flow_limit);

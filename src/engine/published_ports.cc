@@ -154,14 +154,14 @@ bool PublishedPorts::end_turn(Time now) {
 bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time now) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (tcp_.dialling() >= limits_.dialling) return true;
-    const auto accepted = host_.accept_stream(listener);
+    auto accepted = host_.accept_stream(listener);
+    const bool starved = !accepted && accepted.error() == HostError::no_descriptors;
+    if (starved && make_room_ && make_room_(now)) accepted = host_.accept_stream(listener);
     if (!accepted) {
       if (accepted.error() == HostError::would_block) return false;
-      if (out_of_descriptors_.first()) {
-        log_.warning(
-            "accepting a client of published port {} failed: {}; clients wait until it works again "
-            "(raise the limit with ulimit -n)",
-            port.info.rule.host_port, host::to_string(accepted.error()));
+      if (!starved && said_.first()) {
+        log_.warning("accepting a client of published port {} failed: {}; clients wait until it works again",
+                     port.info.rule.host_port, host::to_string(accepted.error()));
       }
       retry_at_ = now + kStarvedRetry;
       return false;
@@ -258,8 +258,9 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   static_cast<void>(seen(from, *guest, taken));
   if (known != nullptr || !free) return known;
   const FlowKey key = *free;
-  if (clients_.size() >= limits_.udp_clients) return nullptr;
+  if (clients_.size() >= limits_.udp_clients && !forget_unanswered(now)) return nullptr;
   const Handle handle = clients_.insert(key);
+  note_unanswered(handle);
   Client& client = clients_.existing(handle);
   client.key = key;
   client.flow.guest = *guest;
@@ -282,6 +283,7 @@ void PublishedPorts::from_guest(const FlowKey& key, const MacAddress& from, cons
   Client* client = clients_.get(clients_.find(key));
   if (client == nullptr) return;
   client->flow.guest_mac = from;
+  client->answered = true;
   wire::UdpDatagram to_client = datagram;
   to_client.destination_port = client->real.port;
   udp_.from_guest(client->flow, packet, to_client, client->real.address, segment_size, now, client->local);
@@ -296,6 +298,30 @@ void PublishedPorts::on_client_timer(Handle handle, Time now) {
   } else {
     forget(*client, FlowCause::idle, now);
   }
+}
+
+// Sources of datagrams can be forged, and whoever forges them hears no answer: a flood of such clients takes
+// the room of one another.
+bool PublishedPorts::forget_unanswered(Time now) {
+  while (!unanswered_.empty()) {
+    Client* client = clients_.get(unanswered_.front());
+    unanswered_.pop_front();
+    if (client == nullptr || client->answered) continue;
+    forget(*client, FlowCause::evicted, now);
+    return true;
+  }
+  return false;
+}
+
+void PublishedPorts::note_unanswered(Handle client) {
+  const auto is_over = [this](const Handle& handle) {
+    const Client* other = clients_.get(handle);
+    return other == nullptr || other->answered;
+  };
+  while (!unanswered_.empty() && is_over(unanswered_.front())) unanswered_.pop_front();
+  // One that stays at the front must not keep all that came and went behind it.
+  if (unanswered_.size() > 2 * limits_.udp_clients) std::erase_if(unanswered_, is_over);
+  unanswered_.push_back(client);
 }
 
 void PublishedPorts::forget(Client& client, FlowCause cause, Time now) {

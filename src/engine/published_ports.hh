@@ -18,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <optional>
@@ -47,7 +48,7 @@ class PublishedPorts {
  public:
   struct Limits {
     std::size_t dialling = 1024;     // SYNs that the guest has not answered; then clients wait
-    std::size_t udp_clients = 8192;  // further ones are not heard until others have been silent for long
+    std::size_t udp_clients = 8192;  // beyond that, one that was never answered makes room
   };
   static constexpr Duration kClientIdle = 300s;  // RFC 4787 REQ-5
   static constexpr Duration kStarvedRetry = 100ms;
@@ -69,6 +70,9 @@ class PublishedPorts {
         place_(place),
         log_(log),
         watch_(watch) {}
+
+  // Asked where no descriptor is left for a client; true: there is one now.
+  void set_make_room(tcp::Translator::MakeRoom make_room) { make_room_ = std::move(make_room); }
 
   // Where there are several shards, a TCP port is every shard's, with `sharing`, and a UDP port that of its
   // owner.
@@ -118,6 +122,7 @@ class PublishedPorts {
     Endpoint real;                 // as the host sees it
     std::optional<Address> local;  // of the host's, to which it last sent: answers come from there
     PublishId port = 0;
+    bool answered = false;  // the guest has sent something to it
     Timer timer;
   };
 
@@ -141,6 +146,9 @@ class PublishedPorts {
   template <typename Taken>
   [[nodiscard]] std::optional<Endpoint> seen(const Endpoint& client, const Endpoint& guest,
                                              const Taken& taken) const;
+  // Of clients that the guest has never answered, the one that has come first. False: there is none.
+  [[nodiscard]] bool forget_unanswered(Time now);
+  void note_unanswered(Handle client);
   void forget(Client& client, FlowCause cause, Time now);
   void mark_busy(Port& port);
 
@@ -153,11 +161,13 @@ class PublishedPorts {
   udp::Translator& udp_;
   TimerHeap& timers_;
   FlowTable<Client> clients_;
+  std::deque<Handle> unanswered_;  // oldest first; who was answered or has gone is passed over
   Limits limits_;
   Place place_;
   const Log& log_;
   FlowWatch* watch_;
-  Once out_of_descriptors_;
+  tcp::Translator::MakeRoom make_room_;
+  Once said_;
   std::map<PublishId, Port> ports_;
   std::vector<PublishId> busy_;
   std::vector<PublishId> working_;

@@ -33,7 +33,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       to_guest_(link, config.network.gateway_mac, config.network.mtu, config.network.gateway_mac6),
       pool_(config.limits.pieces),
       errors_(config.limits.errors_per_second, config.limits.error_burst),
-      tcp_translator_(host, to_guest_, config_.network, pool_, config.key, log_),
+      tcp_translator_(host, to_guest_, config_.network, pool_, config.key),
       udp_translator_(host, to_guest_, config_.network, [this](Time now) { return errors_.admit(now); }),
       icmp_translator_(host, to_guest_, config_.network, log,
                        [this](Time now) { return errors_.admit(now); }),
@@ -41,6 +41,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
            config.watch),
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows, config.watch),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows, config.watch),
+      room_(tcp_, udp_, icmp_, log),
       quic_(config.key),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
                  config.key, config.limits.published, config.place, log_, config.watch),
@@ -55,6 +56,9 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
           },
           make_token(TokenKind::dns)) {
   dns_.set_gate(config.gate);
+  const auto make_room = [this](Time now) { return room_.make(now); };
+  tcp_translator_.set_make_room(make_room);
+  published_.set_make_room(make_room);
   dns_.set_watch(config.watch);
   udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();

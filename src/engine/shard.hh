@@ -21,7 +21,6 @@
 #include "base/log.hh"
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
-#include "engine/datagram_flows.hh"
 #include "engine/mailbox.hh"
 #include "engine/neighbours.hh"
 #include "engine/place.hh"
@@ -30,6 +29,7 @@
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
 #include "engine/refusal_records.hh"
+#include "engine/room.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
 #include "host/host.hh"
@@ -187,8 +187,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   icmp::Translator icmp_translator_;
   TcpFlows tcp_;
   Neighbours neighbours_;
-  DatagramFlows<udp::Translator, udp::Flow> udp_;
-  DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
+  Room::UdpFlows udp_;
+  Room::PingFlows icmp_;
+  Room room_;
   QuicFlows quic_;
   PublishedPorts published_;
   RefusalRecords refusals_;

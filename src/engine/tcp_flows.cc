@@ -90,6 +90,24 @@ bool TcpFlows::dial(const FlowKey& key, const MacAddress& to, host::SocketId cli
   return true;
 }
 
+std::optional<TcpFlows::Idle> TcpFlows::idle(const Entry& entry) {
+  const tcp::Flow& flow = entry.flow;
+  if (flow.socket == host::kNoSocket || flow.held > 0 || flow.to_guest.size() > 0) return std::nullopt;
+  return Idle{flow.connection.phase() < Connection::Phase::open, flow.connection.last_heard()};
+}
+
+std::optional<TcpFlows::Idle> TcpFlows::idle(Handle handle) {
+  const Entry* entry = table_.get(handle);
+  return entry != nullptr ? idle(*entry) : std::nullopt;
+}
+
+void TcpFlows::end(Handle handle, Time now) {
+  Entry* entry = table_.get(handle);
+  if (entry == nullptr) return;
+  translator_.abort(entry->flow, FlowCause::evicted);
+  destroy(*entry, now);
+}
+
 void TcpFlows::on_host_event(Handle handle, host::Readiness readiness, Time now) {
   Entry* entry = table_.get(handle);
   if (entry == nullptr) return;

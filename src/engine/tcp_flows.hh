@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/flow_table.hh"
@@ -54,6 +55,20 @@ class TcpFlows {
     table_.for_each([&](Handle, Entry& entry) { visit(entry.flow, entry.inbound); });
   }
   [[nodiscard]] const tcp::Counters& counters() const { return translator_.counters(); }
+  // Of a flow that holds a socket and moves nothing, since when; `unanswered`: one side has not answered yet.
+  struct Idle {
+    bool unanswered;
+    Time since;
+  };
+  [[nodiscard]] std::optional<Idle> idle(Handle handle);
+  template <typename Visitor>
+  void for_each_idle(Visitor&& visit) {
+    table_.for_each([&](Handle handle, Entry& entry) {
+      if (const auto since = idle(entry)) visit(handle, *since);
+    });
+  }
+  // Ends a flow that is there: resets both sides.
+  void end(Handle handle, Time now);
   void on_host_event(Handle handle, host::Readiness readiness, Time now);
   void on_timer(Handle handle, Time now);
   // Sends what the turn has gathered. True: more is left for the next turn.
@@ -80,6 +95,7 @@ class TcpFlows {
 
   // It only waits for stray segments of the guest's.
   [[nodiscard]] static bool replaceable(const Entry& entry);
+  [[nodiscard]] static std::optional<Idle> idle(const Entry& entry);
   void touch(Handle handle, Entry& entry);
   // Of a flow that somebody watches.
   void begin_notes(Entry& entry, Time now);

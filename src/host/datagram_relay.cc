@@ -20,8 +20,8 @@ bool is_passing(int error) {
 
 }  // namespace
 
-DatagramRelay::DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token)
-    : loop_(loop), sockets_(sockets), token_(token), buffer_(new std::uint8_t[kMaxDatagram]) {}
+DatagramRelay::DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token, Duration idle)
+    : loop_(loop), sockets_(sockets), token_(token), idle_(idle), buffer_(new std::uint8_t[kMaxDatagram]) {}
 
 bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint& guest,
                                  std::uint64_t& clients, Time now) {
@@ -80,7 +80,7 @@ DatagramRelay::Client* DatagramRelay::client_of(std::uint32_t port, int port_fd,
     client.notes = std::make_unique<FlowNotes>(watch_->begin(peer.address, now));
     tell(client, FlowEvent::Kind::opened, FlowCause::none);
   }
-  if (sweep_at_ == kNever) sweep_at_ = now + kIdle;
+  if (sweep_at_ == kNever) sweep_at_ = now + idle_;
   sockets_.take({.stream = false, .v4 = guest.address.is_v4()},
                 [this, handle](UniqueFd socket) { on_socket(handle, std::move(socket)); });
   return clients_.find(handle);
@@ -152,7 +152,7 @@ bool DatagramRelay::end_turn(Time now) {
 void DatagramRelay::sweep(Time now) {
   Time next = kNever;
   clients_.for_each([&](Handle handle, Client& client) {
-    const Time end = client.last_active + kIdle;
+    const Time end = client.last_active + idle_;
     if (end <= now) {
       forget(handle, FlowCause::idle);
     } else {

@@ -23,7 +23,8 @@ class DatagramRelay {
  public:
   static constexpr std::size_t kMaxClients = 1024;  // further ones are not heard
   static constexpr std::size_t kMaxHeld = 16;       // datagrams of one client, until its socket is there
-  static constexpr Duration kIdle = 300s;           // RFC 4787 REQ-5
+  static constexpr Duration kIdle = 300s;           // RFC 4787 REQ-5: recommended
+  static constexpr Duration kShortIdle = 120s;  // and the least, where a socket holds up the namespace's end
 
   struct Client {
     std::uint32_t port = 0;
@@ -42,8 +43,9 @@ class DatagramRelay {
     std::uint64_t packets_from_guest = 0;
   };
 
-  // Tokens of the clients' sockets are made of `token` and a handle's bits.
-  DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token);
+  // Tokens of the clients' sockets are made of `token` and a handle's bits. Who is silent for `idle` is
+  // forgotten.
+  DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token, Duration idle = kIdle);
 
   ~DatagramRelay();
   DatagramRelay(const DatagramRelay&) = delete;
@@ -85,6 +87,7 @@ class DatagramRelay {
   GuestSockets& sockets_;
   FlowWatch* watch_ = nullptr;
   Token token_;
+  Duration idle_;
   Slab<Client> clients_;
   std::map<std::pair<std::uint32_t, Endpoint>, Handle> by_peer_;
   std::vector<Handle> turn_;

@@ -51,6 +51,8 @@ class EventLoop {
   // Makes run() return after this turn; before run(), after a first turn without events. The first call
   // counts; false: this was none.
   bool stop(int exit_code);
+  // run() may be called again after stop().
+  void go_on() { stopped_ = false; }
 
   // Serves `side` in the same turns: events with kSideToken are its own, and its end_turn() comes after the
   // reactor's. Null ends that.

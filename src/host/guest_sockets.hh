@@ -34,8 +34,13 @@ class GuestSockets {
 
   // Calls `taker` at once or later.
   void take(GuestSocketKind kind, Taker taker);
-  // Fewer than were asked for where the process inside could not make more.
-  void on_sockets(GuestSocketKind kind, std::vector<UniqueFd> sockets);
+  // Fewer than were asked for where the process inside could not make more. `lost` have been made and did not
+  // get here, for want of descriptors: whoever waits goes on waiting, until ask_again() or give_up().
+  void on_sockets(GuestSocketKind kind, std::vector<UniqueFd> sockets, unsigned lost = 0);
+  [[nodiscard]] bool starved() const;
+  void ask_again();
+  // Those who wait for want of descriptors get none.
+  void give_up();
   [[nodiscard]] std::size_t waiting() const;
 
  private:
@@ -43,6 +48,7 @@ class GuestSockets {
     std::deque<Taker> takers;
     std::deque<UniqueFd> spare;
     bool asked = false;
+    bool starved = false;
   };
   static std::size_t index_of(GuestSocketKind kind) { return (kind.stream ? 0U : 2U) + (kind.v4 ? 0U : 1U); }
   void refill(GuestSocketKind kind, Queue& queue);

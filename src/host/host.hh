@@ -38,7 +38,7 @@ enum class HostError : std::uint8_t {
   host_unreachable,  // also: host down
   prohibited,        // by a firewall, or a broadcast address
   message_too_large,
-  no_descriptors,   // EMFILE, ENFILE
+  no_descriptors,   // EMFILE, ENFILE, or the rest is kept back (descriptors.hh)
   no_memory,        // ENOMEM, ENOBUFS
   no_ports,         // EADDRNOTAVAIL, EADDRINUSE
   in_use,           // somebody else listens there
@@ -68,8 +68,9 @@ struct IoResult {
 
 enum class DatagramKind : std::uint8_t {
   udp,
-  ping,  // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
-         // rewritten
+  query,  // UDP, for queries of our own: works for longest where descriptors run out
+  ping,   // unprivileged ICMP or ICMPv6 echo; payloads are ICMP messages from the type on, identifier
+          // rewritten
 };
 
 // A client of a listening socket. Events begin with watch().
@@ -147,6 +148,8 @@ class Host {
   virtual void shutdown_send(SocketId socket) = 0;
   // To the peer, as the host's TCP has measured it; absent where it has not.
   [[nodiscard]] virtual std::optional<Duration> round_trip(SocketId) const { return std::nullopt; }
+  // Asks a silent peer whether it is there, and fails the stream where it is not.
+  virtual void keep_alive(SocketId) {}
   // Closes and resets the peer.
   virtual void abort(SocketId socket) = 0;
 

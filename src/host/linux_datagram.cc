@@ -95,6 +95,9 @@ tl::expected<SocketId, HostError> LinuxHost::open_datagram(DatagramKind kind, bo
     const bool denied = errno == EACCES || errno == EPERM || errno == EPROTONOSUPPORT;
     return tl::unexpected(denied ? HostError::denied : host_error_from(errno));
   }
+  if (kind != DatagramKind::query && options_.descriptors.kept_back(fd.get())) {
+    return tl::unexpected(HostError::no_descriptors);
+  }
   set_datagram_options(fd.get(), v4);
   if (!ping) look_for_offloads(fd.get());
   const Address any = v4 ? Address::v4(0) : Address();

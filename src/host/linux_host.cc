@@ -6,6 +6,12 @@
 #include "host/linux_errors.hh"
 
 namespace sf::host {
+namespace {
+
+// So near the last descriptor it is worth two calls to know whether there is one.
+constexpr int kCrowded = 32;
+
+}  // namespace
 
 LinuxHost::LinuxHost(EventLoop& loop, HostOptions options)
     : loop_(loop),
@@ -35,8 +41,15 @@ SocketId LinuxHost::keep(UniqueFd fd, Kind kind, bool v4) {
   slot.fd = std::move(fd);
   slot.kind = kind;
   slot.v4 = v4;
+  crowded_ = options_.descriptors.kept_back(slot.fd.get() + kCrowded);
   slots_[index] = std::move(slot);
   return SocketId{index};
+}
+
+bool LinuxHost::may_accept() const {
+  if (!crowded_) return true;
+  const int next = options_.descriptors.next();
+  return next >= 0 && !options_.descriptors.kept_back(next);
 }
 
 LinuxHost::Slot* LinuxHost::find(SocketId socket) {

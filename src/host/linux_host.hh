@@ -14,6 +14,7 @@
 #include "base/result.hh"
 #include "base/unique_fd.hh"
 #include "host/datagram_calls.hh"
+#include "host/descriptors.hh"
 #include "host/event_loop.hh"
 #include "host/host.hh"
 #include "host/linux_datagram_receiver.hh"
@@ -35,6 +36,7 @@ struct HostOptions {
   ResolvConf::Reader read_resolv_conf{};  // instead of looking at that path
   bool offload = true;                    // false: neither UDP_SEGMENT nor UDP_GRO
   DatagramCalls* calls = nullptr;         // absent: the kernel's
+  Descriptors descriptors{};
   const Log* log = nullptr;               // is told once of each thing that the kernel turns out to lack
 };
 
@@ -57,6 +59,7 @@ class LinuxHost final : public Host {
   [[nodiscard]] IoResult receive(SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(SocketId socket) override;
   [[nodiscard]] std::optional<Duration> round_trip(SocketId socket) const override;
+  void keep_alive(SocketId socket) override;
   void abort(SocketId socket) override;
 
   [[nodiscard]] tl::expected<SocketId, HostError> listen_stream(const Endpoint& at, Token token,
@@ -108,6 +111,8 @@ class LinuxHost final : public Host {
 
   [[nodiscard]] tl::expected<SocketId, HostError> adopt(UniqueFd fd, Kind kind, bool v4, Token token);
   [[nodiscard]] SocketId keep(UniqueFd fd, Kind kind, bool v4);
+  // Whether accept(2) would find a descriptor that is not kept back.
+  [[nodiscard]] bool may_accept() const;
   // Null where the socket is not open.
   [[nodiscard]] Slot* find(SocketId socket);
   [[nodiscard]] const Slot* find(SocketId socket) const;
@@ -144,6 +149,7 @@ class LinuxHost final : public Host {
   DatagramCalls& calls_;
   DatagramReceiver receiver_;
   bool looked_for_offloads_ = false;
+  bool crowded_ = false;      // the last descriptor was one of the last that are not kept back
   bool segmentation_ = true;  // the kernel knows UDP_SEGMENT, and it is wanted
   bool has_sendmmsg_ = true;
   Once lacks_segmentation_;

@@ -9,10 +9,12 @@ tl::expected<SocketId, HostError> LinuxHost::listen_stream(const Endpoint& at, T
                                                            PortSharing sharing) {
   auto fd = listen_at(at, sharing);
   if (!fd) return tl::unexpected(fd.error());
+  if (options_.descriptors.kept_back(fd->get())) return tl::unexpected(HostError::no_descriptors);
   return adopt(std::move(*fd), Kind::stream, at.address.is_v4(), token);
 }
 
 tl::expected<Accepted, HostError> LinuxHost::accept_stream(SocketId listener) {
+  if (!may_accept()) return tl::unexpected(HostError::no_descriptors);
   Endpoint from;
   auto fd = accept_from(fd_of(listener), from);
   if (!fd) return tl::unexpected(fd.error());
@@ -39,6 +41,7 @@ bool LinuxHost::watch(SocketId socket, Token token) {
 tl::expected<SocketId, HostError> LinuxHost::bind_datagram(const Endpoint& at, Token token) {
   auto fd = bind_udp_at(at);
   if (!fd) return tl::unexpected(fd.error());
+  if (options_.descriptors.kept_back(fd->get())) return tl::unexpected(HostError::no_descriptors);
   const bool v4 = at.address.is_v4();
   set_datagram_options(fd->get(), v4);
   look_for_offloads(fd->get());

@@ -16,6 +16,8 @@ namespace sf::host {
 namespace {
 
 constexpr std::size_t kMaxPieces = 64;  // of one sendmsg, one recvmsg
+constexpr int kKeepAliveIdle = 60;      // seconds
+constexpr int kKeepAliveInterval = 15;
 
 bool set_option(int fd, int level, int name, int value) {
   return ::setsockopt(fd, level, name, &value, sizeof(value)) == 0;
@@ -46,6 +48,7 @@ tl::expected<SocketId, HostError> LinuxHost::connect_stream(const Endpoint& to, 
   const bool v4 = to.address.is_v4();
   UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return tl::unexpected(host_error_from(errno));
+  if (options_.descriptors.kept_back(fd.get())) return tl::unexpected(HostError::no_descriptors);
   // Segments of the guest's are passed on as they come; Nagle's algorithm has had its say inside.
   set_option(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   if (!to.address.is_loopback()) {
@@ -129,6 +132,14 @@ IoResult LinuxHost::receive(SocketId socket, std::span<const MutBytes> into) {
 
 void LinuxHost::shutdown_send(SocketId socket) {
   ::shutdown(fd_of(socket), SHUT_WR);
+}
+
+void LinuxHost::keep_alive(SocketId socket) {
+  // As many tries as the kernel's own default; how often is not known of the guest's.
+  const int fd = fd_of(socket);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdle);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveInterval);
+  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 }
 
 void LinuxHost::abort(SocketId socket) {

@@ -57,9 +57,11 @@ LoopbackPorts::LoopbackPorts(EventLoop& loop, GuestSockets::Ask ask, unsigned sp
                              const Log& log)
     : loop_(loop),
       sockets_(std::move(ask), spares),
+      pool_(limits.descriptors),
       limits_(limits),
       log_(log),
-      datagrams_(loop, sockets_, make_token(Role::datagrams, {0, 0})) {
+      datagrams_(loop, sockets_, make_token(Role::datagrams, {0, 0}),
+                 spares > 0 ? DatagramRelay::kIdle : DatagramRelay::kShortIdle) {
   loop_.set_side(this);
 }
 
@@ -87,6 +89,9 @@ tl::expected<void, ListenError> LoopbackPorts::open_sockets(Port& port) const {
       continue;
     }
     if (!fd) return tl::unexpected(ListenError{fd.error(), at});
+    if (limits_.descriptors.kept_back(fd->get())) {
+      return tl::unexpected(ListenError{HostError::no_descriptors, at});
+    }
     if (rule.stream) probe_vanished(fd->get());
     if (port.info.rule.host_port == 0) port.info.rule.host_port = local_endpoint_of(fd->get()).port;
     port.sockets[v4 ? 0 : 1] = std::move(*fd);
@@ -168,6 +173,18 @@ LoopbackTotals LoopbackPorts::totals() {
   return totals;
 }
 
+void LoopbackPorts::on_sockets(GuestSocketKind kind, std::vector<UniqueFd> sockets, unsigned lost) {
+  const std::size_t came = sockets.size();
+  std::erase_if(sockets, [this](const UniqueFd& fd) { return limits_.descriptors.kept_back(fd.get()); });
+  lost += static_cast<unsigned>(came - sockets.size());
+  if (!sockets.empty()) {
+    latest_ = sockets.back().get();
+    tries_ = 0;
+  }
+  sockets_.on_sockets(kind, std::move(sockets), lost);
+  if (sockets_.starved()) starve(to_string(HostError::no_descriptors), loop_.now());
+}
+
 void LoopbackPorts::on_socket_event(Token token, Readiness readiness, Time) {
   const Handle handle = handle_of(token);
   switch (role_of(token)) {
@@ -199,7 +216,10 @@ void LoopbackPorts::on_socket_event(Token token, Readiness readiness, Time) {
 
 Time LoopbackPorts::end_turn(Time now) {
   if (retry_at_ <= now || (held_back_ && !full())) {
-    if (retry_at_ <= now) retry_at_ = kNever;
+    if (retry_at_ <= now) {
+      retry_at_ = kNever;
+      retry_sockets();
+    }
     held_back_ = false;
     for (auto& [id, port] : ports_) mark_busy(port);
   }
@@ -223,6 +243,17 @@ Time LoopbackPorts::end_turn(Time now) {
   const bool more_datagrams = datagrams_.end_turn(now);
   if (!busy_.empty() || !turn_.empty() || more_datagrams || (held_back_ && !full())) return now;
   return std::min(retry_at_, datagrams_.deadline());
+}
+
+// Clients that are accepted hold a descriptor each, and may be what the others wait for: not for ever.
+void LoopbackPorts::retry_sockets() {
+  if (!sockets_.starved()) return;
+  if (++tries_ <= kStarvedTries) {
+    sockets_.ask_again();
+  } else {
+    tries_ = 0;
+    sockets_.give_up();
+  }
 }
 
 void LoopbackPorts::run_turn() {
@@ -271,25 +302,41 @@ bool LoopbackPorts::full() const {
   return connections_.size() >= limits_.connections || sockets_.waiting() >= limits_.waiting;
 }
 
+// Each client takes two, its own and the guest's; those that wait for the guest's have that to come.
+bool LoopbackPorts::has_descriptors() const {
+  const auto needed = static_cast<int>(sockets_.waiting()) + 2;
+  if (!limits_.descriptors.kept_back(latest_ + needed)) return true;
+  const int next = limits_.descriptors.next();
+  return next >= 0 && !limits_.descriptors.kept_back(next + needed - 1);
+}
+
+void LoopbackPorts::starve(const char* why, Time now) {
+  retry_at_ = std::min(retry_at_, now + kStarvedRetry);
+  if (!starved_.first()) return;
+  log_.warning(
+      "accepting clients of loopback ports failed: {}; they wait until it works again (raise the limit with "
+      "ulimit -n)",
+      why);
+}
+
 bool LoopbackPorts::accept_clients(Port& port, int listener, Time now) {
   for (int i = 0; i < kAcceptsPerTurn; ++i) {
     if (full()) {
       held_back_ = true;
       return false;
     }
+    if (!has_descriptors()) {
+      starve(to_string(HostError::no_descriptors), now);
+      return false;
+    }
     Endpoint peer;
     auto client = accept_from(listener, peer);
     if (!client) {
       if (client.error() == HostError::would_block) return false;
-      if (starved_.first()) {
-        log_.warning(
-            "accepting a client of loopback port {} failed: {}; clients wait until it works again (raise the "
-            "limit with ulimit -n)",
-            port.info.rule.host_port, to_string(client.error()));
-      }
-      retry_at_ = now + kStarvedRetry;
+      starve(to_string(client.error()), now);
       return false;
     }
+    latest_ = client->get();
     ++port.info.accepted;
     const LoopbackRule& rule = port.info.rule;
     const bool v4 = peer.address.is_v4();
@@ -322,7 +369,7 @@ void LoopbackPorts::on_guest_socket(Handle handle, UniqueFd socket) {
     if (no_socket_.first()) {
       log_.warning(
           "no socket could be made inside for a client of a loopback port; clients are reset until it works "
-          "again (is the limit of open files reached there?)");
+          "again");
     }
     on_refused(handle, *connection);
     return;

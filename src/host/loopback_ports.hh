@@ -25,6 +25,7 @@
 #include "base/slab.hh"
 #include "base/unique_fd.hh"
 #include "host/datagram_relay.hh"
+#include "host/descriptors.hh"
 #include "host/event_loop.hh"
 #include "host/guest_sockets.hh"
 #include "host/host.hh"
@@ -38,8 +39,11 @@ class LoopbackPorts final : public Loopback, public Reactor {
   struct Limits {
     std::size_t connections = 16384;
     std::size_t waiting = 1024;  // for a socket of the guest's
+    Descriptors descriptors{};
   };
   static constexpr Duration kStarvedRetry = 100ms;
+  static constexpr unsigned kStarvedTries =
+      50;  // for clients that were accepted already; then they are reset
 
   // `loop` and `log` outlive it; becomes the loop's side reactor. GuestSockets explains `ask` and `spares`.
   LoopbackPorts(EventLoop& loop, GuestSockets::Ask ask, unsigned spares, const Limits& limits,
@@ -57,10 +61,8 @@ class LoopbackPorts final : public Loopback, public Reactor {
   [[nodiscard]] std::vector<LoopbackFlow> flows() override;
   [[nodiscard]] LoopbackTotals totals() override;
 
-  // The process inside has answered.
-  void on_sockets(GuestSocketKind kind, std::vector<UniqueFd> sockets) {
-    sockets_.on_sockets(kind, std::move(sockets));
-  }
+  // The process inside has answered. `lost`: as GuestSockets has it.
+  void on_sockets(GuestSocketKind kind, std::vector<UniqueFd> sockets, unsigned lost = 0);
   // It is gone: what was asked for will not come.
   void on_no_more_sockets() {
     for (const bool stream : {true, false}) {
@@ -103,9 +105,12 @@ class LoopbackPorts final : public Loopback, public Reactor {
   void on_connected(Handle handle, Connection& connection, Readiness readiness);
   void on_refused(Handle handle, Connection& connection);
   void run_turn();
+  void retry_sockets();
   void destroy(Handle handle, FlowCause cause);
   void tell(const Connection& connection, FlowEvent::Kind kind, FlowCause cause) const;
   [[nodiscard]] bool full() const;
+  [[nodiscard]] bool has_descriptors() const;
+  void starve(const char* why, Time now);
 
   EventLoop& loop_;
   GuestSockets sockets_;
@@ -124,6 +129,8 @@ class LoopbackPorts final : public Loopback, public Reactor {
   std::vector<Handle> next_turn_;
   std::vector<Handle> again_;
   bool held_back_ = false;  // a limit was reached: clients wait
+  int latest_ = 0;          // the last descriptor that a connection has got
+  unsigned tries_ = 0;      // for sockets that were lost for want of descriptors
   Time retry_at_ = kNever;
   LoopbackTotals past_;  // of what has ended
 };

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace sf::host {
@@ -31,6 +32,7 @@ Pipe SplicePool::take() {
   std::array<int, 2> fds{-1, -1};
   if (::pipe2(fds.data(), O_NONBLOCK | O_CLOEXEC) != 0) return {};
   Pipe pipe{UniqueFd(fds[0]), UniqueFd(fds[1])};
+  if (descriptors_.kept_back(std::max(fds[0], fds[1]))) return {};
   // A user with very many pipes gets no large ones (pipe(7)): a small one works as well, more slowly.
   static_cast<void>(::fcntl(pipe.write.get(), F_SETPIPE_SZ, kPipeSize));
   return pipe;

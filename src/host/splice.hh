@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/unique_fd.hh"
+#include "host/descriptors.hh"
 #include "host/host.hh"
 
 namespace sf::host {
@@ -34,6 +35,8 @@ class SplicePool {
   static constexpr int kPipeSize = 1 << 20;  // the most that a user may ask for (fs.pipe-max-size)
   static constexpr std::size_t kSparePipes = 16;
 
+  explicit SplicePool(Descriptors descriptors = {}) : descriptors_(descriptors) {}
+
   // Without a descriptor where there are none left: then the bytes are copied.
   [[nodiscard]] Pipe take();
   // Of an empty pipe.
@@ -41,6 +44,7 @@ class SplicePool {
   [[nodiscard]] std::span<std::uint8_t> buffer() const { return {buffer_.get(), kBuffer}; }
 
  private:
+  Descriptors descriptors_;
   std::vector<Pipe> spare_;
   std::unique_ptr<std::uint8_t[]> buffer_{new std::uint8_t[kBuffer]};  // costs the pages that are used
 };

@@ -103,7 +103,10 @@ Status Bess::receive(MutBytes buffer, Frame& frame) {
       return Status::ok;
     }
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return errno == EAGAIN ? Status::empty : Status::gone;
+    if (count < 0) {
+      const bool passing = errno == EAGAIN || errno == ENOMEM || errno == ENOBUFS;
+      return passing ? Status::empty : Status::gone;
+    }
     if (is_closed(peer_.get())) return Status::gone;  // else a packet without a byte
   }
 }

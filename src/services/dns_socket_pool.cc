@@ -8,7 +8,7 @@ std::optional<std::uint32_t> DnsSocketPool::pick(bool v4, std::uint32_t random) 
   const std::uint32_t first = v4 ? 0 : kPerFamily;
   const std::uint32_t wanted = first + random % kPerFamily;
   if (sockets_[wanted] != host::kNoSocket) return wanted;
-  if (const auto opened = host_.open_datagram(host::DatagramKind::udp, v4, base_ + wanted); opened) {
+  if (const auto opened = host_.open_datagram(host::DatagramKind::query, v4, base_ + wanted); opened) {
     sockets_[wanted] = *opened;
     return wanted;
   }

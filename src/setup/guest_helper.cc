@@ -30,8 +30,15 @@ class Visit {
       return;
     }
     const UniqueFd guest(::ioctl(tap, kTapNamespaceRequest));
+    if (!guest && (errno == EINVAL || errno == ENOTTY)) {
+      why_ = "this kernel does not tell a TAP's namespace (TUNGETDEVNETNS, Linux 5.11)";
+      own_ = -1;
+      return;
+    }
     inside_ = own >= 0 && guest && ::setns(guest.get(), CLONE_NEWNET) == 0;
-    if (!inside_) own_ = -1;
+    if (inside_) return;
+    why_ = "the namespace cannot be entered: " + reason(errno);
+    own_ = -1;
   }
   Visit(const Visit&) = delete;
   Visit& operator=(const Visit&) = delete;
@@ -40,10 +47,13 @@ class Visit {
     if (own_ >= 0 && ::setns(own_, CLONE_NEWNET) != 0) ::_exit(1);
   }
   [[nodiscard]] bool inside() const { return inside_; }
+  // For people, where it is not.
+  [[nodiscard]] const std::string& why() const { return why_; }
 
  private:
   int own_;
   bool inside_ = false;
+  std::string why_;
 };
 
 }  // namespace
@@ -84,16 +94,19 @@ void GuestHelper::obey(const Message& message, const Channel& channel) {
   if (message.kind == MessageKind::listeners) begin_looking(channel);
 }
 
-void GuestHelper::make_sockets(const std::string& kind_and_count, const Channel& channel) const {
+void GuestHelper::make_sockets(const std::string& kind_and_count, const Channel& channel) {
   auto request = SocketRequest::parse(kind_and_count);
   if (!request) return;
   const int type = (request->stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
   std::vector<UniqueFd> sockets;
   std::vector<int> numbers;
+  std::string why;
   {
     const Visit visit(elsewhere_, tap_.get(), own_.get());
+    why = visit.why();
     while (visit.inside() && sockets.size() < std::min(request->count, kMostSockets)) {
       UniqueFd socket(::socket(request->v4 ? AF_INET : AF_INET6, type, 0));
+      if (!socket) why = reason(errno);
       if (!socket) break;
       const int on = 1;
       if (request->stream) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -103,6 +116,9 @@ void GuestHelper::make_sockets(const std::string& kind_and_count, const Channel&
   }
   request->count = static_cast<unsigned>(numbers.size());
   static_cast<void>(channel.send(MessageKind::sockets, request->describe(), numbers));
+  if (!numbers.empty() || std::exchange(told_why_, true)) return;
+  static_cast<void>(
+      channel.send(MessageKind::failed, "cannot make a socket inside for loopback ports: " + why));
 }
 
 void GuestHelper::begin_looking(const Channel& channel) {
@@ -119,7 +135,7 @@ void GuestHelper::look(const Channel& channel) {
   auto listeners = [this]() -> Result<std::vector<Listener>> {
     const Visit visit(elsewhere_, tap_.get(), own_.get());
     if (!visit.inside()) {
-      return fail("cannot find out who listens inside: the namespace cannot be entered: {}", reason(errno));
+      return fail("cannot find out who listens inside: {}", visit.why());
     }
     return find_listeners();
   }();

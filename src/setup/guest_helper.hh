@@ -45,7 +45,7 @@ class GuestHelper {
   void serve(const Channel& channel);
 
  private:
-  void make_sockets(const std::string& kind_and_count, const Channel& channel) const;
+  void make_sockets(const std::string& kind_and_count, const Channel& channel);
   void begin_looking(const Channel& channel);
 
   bool elsewhere_ = false;
@@ -53,6 +53,7 @@ class GuestHelper {
   UniqueFd own_;  // the namespace to come back to
   UniqueFd timer_;
   std::optional<std::string> told_;
+  bool told_why_ = false;  // no socket could be made
 };
 
 // Requests and answers as text.

@@ -65,6 +65,9 @@ InsideEvent Inside::on_event() {
         event.kind = InsideEvent::Kind::sockets;
         event.request = *request;
         event.sockets = std::move(message->fds);
+        if (request->count > event.sockets.size()) {
+          event.lost = request->count - static_cast<unsigned>(event.sockets.size());
+        }
       }
       break;
     case MessageKind::listeners:

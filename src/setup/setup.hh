@@ -60,6 +60,7 @@ struct InsideEvent {
   int status = 0;
   SocketRequest request{};
   std::vector<UniqueFd> sockets{};
+  unsigned lost = 0;  // sockets that were sent, and found no descriptor left in this process
   std::vector<Listener> listeners{};
   std::string text{};
 };

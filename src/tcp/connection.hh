@@ -125,6 +125,8 @@ class Connection {
   [[nodiscard]] const TransmitHalf& transmit() const { return transmit_; }
   [[nodiscard]] const ReceiveHalf& receive() const { return receive_; }
   [[nodiscard]] Seq irs() const { return irs_; }
+  // When the guest last sent what counts, an ACK of what it was sent included.
+  [[nodiscard]] Time last_heard() const { return last_heard_; }
 
  private:
   void agree(const wire::TcpSegment& syn);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/address.hh"
 #include "base/flow_events.hh"
@@ -15,6 +16,13 @@
 #include "tcp/tail_buffer.hh"
 
 namespace sf::tcp {
+
+// What the guest has sent to a name server that has said nothing yet: the next one gets it too.
+struct Replay {
+  static constexpr std::size_t kMost = 4096;  // bytes; a longer question stays with its server
+  std::vector<std::uint8_t> sent;
+  std::size_t again = 0;  // bytes at the end of `sent` that the present server still has to get
+};
 
 struct Flow {
   Flow(const Connection& machine, const Endpoint& guest_end, const Endpoint& remote_end,
@@ -32,16 +40,19 @@ struct Flow {
   std::uint32_t held = 0;  // in-order bytes at the front of from_guest
   PieceQueue to_guest;
   std::unique_ptr<Inspector> inspector;  // of most flows: none
+  std::unique_ptr<Replay> replay;        // of those to name servers, until an answer begins
 
   // How far the host's side has got.
   bool host_writable = false;
   bool host_readable = false;
-  bool host_closing = false;    // a FIN is announced: short reads do not end reading
-  bool host_ended = false;      // its FIN was read
-  bool host_failed = false;     // it takes nothing any more; what it had sent is still read
-  bool send_shut = false;       // the guest's FIN was passed on
-  bool dns = false;             // leads to the host's name servers, one after the other until one answers
-  std::uint8_t dns_server = 0;  // which one is tried
+  bool host_closing = false;     // a FIN is announced: short reads do not end reading
+  bool host_ended = false;       // its FIN was read
+  bool host_failed = false;      // it takes nothing any more; what it had sent is still read
+  bool send_shut = false;        // the guest's FIN was passed on
+  bool dns = false;              // leads to the host's name servers, one after the other until one answers
+  bool keeps_alive = false;      // the guest probes, so the host does
+  bool host_connecting = false;  // to another name server, while the guest is connected
+  std::uint8_t dns_server = 0;   // which one is tried
   Time connect_deadline = kNever;
   Time retry_at = kNever;  // waits for pool memory until then
   // The guest is through, and the host has not taken all: looked at again then, and how much that was.

@@ -85,11 +85,15 @@ void Translator::connect(Flow& flow, const Endpoint& destination, Time now) {
     return;
   }
   flow.connect_deadline = now + kDnsConnectTimeout;
+  flow.replay = std::make_unique<Replay>();
   connect_to(flow, servers[0], now);
 }
 
 void Translator::connect_to(Flow& flow, const Endpoint& destination, Time now) {
-  const auto socket = host_.connect_stream(destination, flow.token);
+  auto socket = host_.connect_stream(destination, flow.token);
+  if (!socket && socket.error() == HostError::no_descriptors && make_room_ && make_room_(now)) {
+    socket = host_.connect_stream(destination, flow.token);
+  }
   if (!socket) {
     connect_failed(flow, socket.error(), now);
     return;
@@ -110,8 +114,55 @@ void Translator::connect_next_server(Flow& flow, HostError why, Time now) {
     connect_failed(flow, why, now);
     return;
   }
+  if (flow.connection.phase() != Connection::Phase::connecting) {
+    // The guest is connected, and has asked: the next server hears what this one has heard.
+    flow.host_connecting = true;
+    flow.host_writable = flow.host_readable = flow.host_closing = flow.send_shut = false;
+    flow.replay->again = flow.replay->sent.size();
+  }
   flow.connect_deadline = now + kDnsConnectTimeout;
   connect_to(flow, servers[flow.dns_server], now);
+}
+
+bool Translator::has_next_server(const Flow& flow, Time now) {
+  return flow.replay != nullptr && flow.dns_server + 1U < host_.resolvers(now).servers.size();
+}
+
+// A server that has accepted the connection may be as silent as one that has not.
+void Translator::await_answer(Flow& flow, Time now) {
+  if (flow.replay == nullptr || flow.host_connecting || flow.connect_deadline != kNever) return;
+  if (!flow.replay->sent.empty() && has_next_server(flow, now))
+    flow.connect_deadline = now + kDnsAnswerTimeout;
+}
+
+void Translator::remember(Flow& flow, std::span<const Bytes> parts, std::size_t bytes) {
+  if (flow.replay == nullptr) return;
+  std::vector<std::uint8_t>& sent = flow.replay->sent;
+  if (sent.size() + bytes > Replay::kMost) {
+    flow.replay.reset();
+    flow.connect_deadline = kNever;
+    return;
+  }
+  for (const Bytes part : parts) {
+    const Bytes taken = take(part, bytes);
+    sent.insert(sent.end(), taken.begin(), taken.end());
+    bytes -= taken.size();
+  }
+}
+
+// False: the server has not taken all of it yet.
+bool Translator::say_again(Flow& flow) {
+  if (flow.replay == nullptr || flow.replay->again == 0) return true;
+  const Bytes rest[] = {Bytes{flow.replay->sent}.last(flow.replay->again)};
+  const host::IoResult result = host_.send(flow.socket, rest);
+  flow.replay->again -= result.bytes;
+  if (flow.replay->again == 0) return true;
+  // Where it fails, reading will tell, and the next one is asked.
+  flow.host_writable = false;
+  if (result.error != HostError::none && result.error != HostError::would_block) {
+    flow.host_readable = flow.host_closing = true;
+  }
+  return false;
 }
 
 void Translator::connect_failed(Flow& flow, HostError error, Time now) {
@@ -121,15 +172,8 @@ void Translator::connect_failed(Flow& flow, HostError error, Time now) {
   }
   ++counters_.refused;
   flow.ends_by(cause_of(error));
-  if (error == HostError::no_descriptors && out_of_descriptors_.first()) {
-    log_.warning(
-        "connecting to {} for the guest failed: no file descriptor is left; new connections are refused "
-        "until "
-        "others end (raise the limit with ulimit -n)",
-        flow.remote.to_string());
-  }
   const auto icmp = icmp_error_for(error);
-  if (!icmp) {
+  if (!icmp || flow.connection.phase() != Connection::Phase::connecting) {
     reset_guest(flow);
     return;
   }
@@ -174,6 +218,7 @@ void Translator::end(Flow& flow, bool abort_host) {
   flow.from_guest.clear();
   flow.held = 0;
   flow.inspector.reset();
+  flow.replay.reset();
   if (flow.socket == host::kNoSocket) return;
   if (!abort_host) return close_socket(flow);
   note_round_trip(flow);

@@ -26,6 +26,7 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
   const bool dialling = flow.connection.phase() == Connection::Phase::syn_sent;
   const bool connecting = flow.connection.phase() == Connection::Phase::connecting;
   ++flow.packets_from_guest;
+  if (!flow.keeps_alive) keep_alive_as_guest(flow, segment);
   const SegmentOutcome outcome = flow.connection.on_segment(segment, now);
   if (outcome.reset) {
     ++counters_.resets_from_guest;
@@ -56,6 +57,19 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
   }
 }
 
+// The guest's probes are answered here, and so say nothing of the far end: what they ask for, the host's own
+// do.
+void Translator::keep_alive_as_guest(Flow& flow, const wire::TcpSegment& segment) {
+  const Connection& connection = flow.connection;
+  // RFC 9293 section 3.8.4. Probes of a shut window look the same.
+  const bool probe = connection.phase() == Connection::Phase::open && segment.payload.empty() &&
+                     !segment.flags.syn && !segment.flags.fin && !segment.flags.rst &&
+                     Seq{segment.sequence} + 1 == connection.receive().next() && flow.held == 0;
+  if (!probe || flow.socket == host::kNoSocket) return;
+  flow.keeps_alive = true;
+  host_.keep_alive(flow.socket);
+}
+
 void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan,
                               Time now) {
   const Bytes payload = take(base::drop(segment.payload, plan.skip), plan.take);
@@ -68,7 +82,7 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
     flow.from_guest.advance(passed);
   } else {
     if (plan.offset == 0 && flow.held == 0 && flow.host_writable && !payload.empty() &&
-        flow.inspector == nullptr) {
+        flow.inspector == nullptr && flow.replay == nullptr) {
       const Bytes piece[] = {payload};
       const host::IoResult result = host_.send(flow.socket, piece);
       if (result.error != HostError::none && result.error != HostError::would_block) {
@@ -98,6 +112,7 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
   counters_.bytes_from_guest += grown;
   if (flow.inspector != nullptr && !flow.host_failed && !inspect(flow, now)) return;
   drain_to_host(flow);
+  await_answer(flow, now);
   update_window(flow);
 }
 
@@ -136,6 +151,7 @@ bool Translator::inspect(Flow& flow, Time now) {
 }
 
 void Translator::drain_to_host(Flow& flow) {
+  if (flow.host_writable && !say_again(flow)) return;
   while (sendable(flow) > 0 && flow.host_writable && !flow.host_failed) {
     std::array<Bytes, TailBuffer::kMaxSlices> slices;
     const std::uint32_t most = sendable(flow);
@@ -146,6 +162,7 @@ void Translator::drain_to_host(Flow& flow) {
       break;
     }
     const auto taken = static_cast<std::uint32_t>(result.bytes);
+    remember(flow, std::span(slices).first(count), taken);
     flow.from_guest.advance(taken);
     flow.held -= taken;
     if (flow.inspector != nullptr) flow.inspector->cleared -= taken;
@@ -157,6 +174,7 @@ void Translator::drain_to_host(Flow& flow) {
 void Translator::pass_fin_on(Flow& flow) {
   if (!flow.connection.guest_finished() || flow.held > 0 || flow.send_shut || flow.socket == host::kNoSocket)
     return;
+  if (flow.host_connecting) return;
   flow.send_shut = true;
   host_.shutdown_send(flow.socket);
   if (flow.host_ended) close_socket(flow);
@@ -203,6 +221,10 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   }
   flow.to_guest.append(result.bytes);
   if (result.bytes > 0) {
+    if (flow.replay != nullptr) {
+      flow.replay.reset();
+      flow.connect_deadline = kNever;
+    }
     flow.bytes_to_guest += result.bytes;
     counters_.bytes_to_guest += result.bytes;
     // Edge-triggered: a short read has emptied the socket, unless its end is near.
@@ -213,6 +235,11 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   }
   if (result.error == HostError::would_block && !flow.host_failed) {
     flow.host_readable = false;
+    return false;
+  }
+  if (!flow.host_failed && has_next_server(flow, now) &&
+      !flow.replay->sent.empty()) {  // it ends without an answer
+    connect_next_server(flow, HostError::reset, now);
     return false;
   }
   if (result.error != HostError::none || flow.host_failed) {
@@ -243,7 +270,7 @@ void Translator::host_stream_failed(Flow& flow) {
 
 void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) {
   if (flow.socket == host::kNoSocket) return;
-  if (flow.connection.phase() == Connection::Phase::connecting) {
+  if (flow.connection.phase() == Connection::Phase::connecting || flow.host_connecting) {
     const HostError error = host_.finish_connect(flow.socket);
     if (error == HostError::in_progress) return;
     if (error != HostError::none) {
@@ -252,7 +279,7 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
     }
     flow.connect_deadline = kNever;
     flow.host_writable = true;
-    flow.connection.host_connected(now);
+    if (!std::exchange(flow.host_connecting, false)) flow.connection.host_connected(now);
     update_window(flow);
   }
   if (readiness.read_closed || readiness.hang_up || readiness.error) flow.host_closing = true;
@@ -267,6 +294,7 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
   if (readiness.writable && !flow.host_failed) {
     flow.host_writable = true;
     drain_to_host(flow);
+    await_answer(flow, now);
     if (!finished(flow)) update_window(flow);
   }
 }

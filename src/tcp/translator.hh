@@ -18,11 +18,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
-#include "base/log.hh"
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
 #include "host/host.hh"
@@ -45,6 +45,7 @@ struct Counters {
 class Translator {
  public:
   static constexpr Duration kDnsConnectTimeout = 3s;  // then the next name server
+  static constexpr Duration kDnsAnswerTimeout = 3s;   // without a byte of an answer: the next one too
   static constexpr Duration kStarvedRetry = 10ms;
   static constexpr Duration kLinger = 15min;  // for a host that takes nothing of what a closed guest has said
   // Per flow and turn, so that no flow starves the others: frames, each 64 KiB of a larger one counted.
@@ -55,8 +56,12 @@ class Translator {
   static constexpr std::uint32_t kOfferedMss = 16'000;
 
   Translator(host::Host& host, link::ToGuest& to_guest, const link::Network& network, PiecePool& pool,
-             SipKey key, const Log& log)
-      : host_(host), to_guest_(to_guest), network_(network), pool_(pool), key_(key), log_(log) {}
+             SipKey key)
+      : host_(host), to_guest_(to_guest), network_(network), pool_(pool), key_(key) {}
+
+  // Asked where no descriptor is left for a connect; true: there is one now.
+  using MakeRoom = std::function<bool(Time now)>;
+  void set_make_room(MakeRoom make_room) { make_room_ = std::move(make_room); }
 
   // The connection that a SYN begins (RFC 6528 for its sequence numbers).
   [[nodiscard]] Connection accept(const Endpoint& guest, const Endpoint& remote, const wire::TcpSegment& syn,
@@ -97,10 +102,15 @@ class Translator {
   [[nodiscard]] Opening opening(const Endpoint& guest, const Endpoint& remote, Time now) const;
   void connect_to(Flow& flow, const Endpoint& destination, Time now);
   void connect_next_server(Flow& flow, host::HostError why, Time now);
+  [[nodiscard]] bool has_next_server(const Flow& flow, Time now);
+  void await_answer(Flow& flow, Time now);
+  [[nodiscard]] bool say_again(Flow& flow);
+  static void remember(Flow& flow, std::span<const Bytes> parts, std::size_t bytes);
   void connect_failed(Flow& flow, host::HostError error, Time now);
   void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
   // Shows the flow's inspector what has come. False: the flow was reset.
   void gather_uninspected(Flow& flow);
+  void keep_alive_as_guest(Flow& flow, const wire::TcpSegment& segment);
   [[nodiscard]] bool inspect(Flow& flow, Time now);
   // Of a flow that somebody watches: the server that its first bytes name.
   static void note_server_name(Flow& flow, Bytes payload);
@@ -130,9 +140,8 @@ class Translator {
   const link::Network& network_;
   PiecePool& pool_;
   SipKey key_;
-  const Log& log_;
+  MakeRoom make_room_;
   std::vector<std::uint8_t> inspected_;  // what an inspector is shown, in one piece
-  Once out_of_descriptors_;
   Counters counters_;
 };
 

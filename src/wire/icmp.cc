@@ -48,6 +48,8 @@ IcmpTypeCode icmp_type_code(IcmpError error, bool v4) {
       return v4 ? IcmpTypeCode{icmpv4::kUnreachable, 4} : IcmpTypeCode{icmpv6::kPacketTooBig, 0};
     case IcmpError::admin_prohibited:
       return v4 ? IcmpTypeCode{icmpv4::kUnreachable, 13} : IcmpTypeCode{icmpv6::kUnreachable, 1};
+    case IcmpError::beyond_scope:
+      return v4 ? IcmpTypeCode{icmpv4::kUnreachable, 13} : IcmpTypeCode{icmpv6::kUnreachable, 2};
     case IcmpError::time_exceeded:
       return v4 ? IcmpTypeCode{icmpv4::kTimeExceeded, 0} : IcmpTypeCode{icmpv6::kTimeExceeded, 0};
     case IcmpError::reassembly_timeout:
@@ -84,6 +86,8 @@ IcmpError unreachable_v6(std::uint8_t code) {
     case 1:
     case 5:  // source address failed a policy: a subset of code 1 (RFC 4443 section 3.1)
       return IcmpError::admin_prohibited;
+    case 2:
+      return IcmpError::beyond_scope;
     case 3:
       return IcmpError::host_unreachable;
     case 4:

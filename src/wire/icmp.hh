@@ -27,6 +27,7 @@ enum class IcmpError : std::uint8_t {
   port_unreachable,      // v4 3/3    v6 1/4
   packet_too_big,        // v4 3/4    v6 2/0, with the MTU
   admin_prohibited,      // v4 3/13   v6 1/1
+  beyond_scope,          // v6 1/2, of the source address; v4 has no such thing and says 3/13
   time_exceeded,         // v4 11/0   v6 3/0
   reassembly_timeout,    // v4 11/1   v6 3/1
 };

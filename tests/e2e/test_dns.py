@@ -106,7 +106,7 @@ def test_next_server(lab, make_guest, first):
         assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("first", [BLACKHOLE4, HOST4], ids=["unanswered", "refusing"])
+@pytest.mark.parametrize("first", [BLACKHOLE4, HOST4, SILENT4], ids=["unanswered", "refusing", "silent"])
 def test_next_server_over_tcp(lab, make_guest, first):
     with lab.resolv_conf(f"nameserver {first}\nnameserver {WAN4_SECOND}\n"):
         guest = make_guest()

@@ -88,3 +88,21 @@ def test_other_prefix(make_guest):
     assert "fd12:3456:789a:1:" in guest.out("ip -6 addr show dev tap0")
     assert guest.out(f"curl -sS --max-time 5 'http://[{WAN6}]/'") == "hello from the lab\n"
     assert guest.out("dig @fd12:3456:789a:1::3 +short wan.lab.test") == "198.51.100.2\n"
+
+
+def test_from_a_link_local_address(make_guest):
+    """It cannot lead out of the link, which the guest is told at once (RFC 4443 section 3.1)."""
+    guest = make_guest()
+    said = guest.python("""
+import socket, subprocess, time
+text = subprocess.run(['ip', '-6', '-o', 'addr', 'show', 'dev', 'tap0', 'scope', 'link'], capture_output=True, text=True).stdout
+s = socket.socket(socket.AF_INET6)
+s.settimeout(5)
+s.bind((text.split()[3].split('/')[0], 0, 0, socket.if_nametoindex('tap0')))
+start = time.monotonic()
+try:
+    s.connect(('2001:db8:1::2', 80))
+except OSError as error:
+    print(error.strerror, time.monotonic() - start < 1)
+""")
+    assert said == "No route to host True\n"

@@ -2,12 +2,14 @@
 
 import json
 import os
+import pathlib
 import signal
 import socket
 import time
 
 import pytest
 
+from lab import world
 from lab.guest import children, wait_for
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, client, python, start
 from test_attach import Container, attach, container  # noqa: F401
@@ -263,6 +265,20 @@ def test_attach_ends_with_the_namespace(nothing_left, lab, attach, used):
     container.kill()
     assert process.wait(5) == 0
     assert process.stderr.read() == ""
+
+
+def test_a_kernel_that_does_not_lead_to_the_namespace(lab, container):
+    """Before Linux 5.11: clients are reset, and the reason is said, once."""
+    log, lacking = lab.path("log"), pathlib.Path(world.__file__).with_name("lacking.py")
+    words = [lab.binary, "attach", "--configure", "--publish-loopback", "8080:80", str(container.pid)]
+    with open(log, "w", encoding="utf-8") as file:
+        process = lab.popen([lacking, "tap_namespace", "--", *lab.as_user(words)], env=lab.user_environment(), stderr=file)
+    try:
+        wait_for(lambda: ask(lab, "127.0.0.1", 8080) == "reset", 10, "the port")
+        assert ask(lab, "127.0.0.1", 8080) == "reset"
+        assert len([line for line in log.read_text().splitlines() if "Linux 5.11" in line]) == 1, log.read_text()
+    finally:
+        lab.stop(process)
 
 
 def test_a_client_that_stays_holds_the_namespace_for_a_while_only(nothing_left, lab, attach):

@@ -1,9 +1,11 @@
 """How connections begin and end: many at once, refused, unreachable, half-closed, reset, slow."""
 
 import hashlib
+import subprocess
 
 import pytest
 
+from lab.guest import wait_for
 from lab.network import BLACKHOLE4, UNREACHABLE4, UNREACHABLE6, WAN4, WAN6
 
 pytestmark = pytest.mark.core
@@ -79,8 +81,6 @@ for _ in range(2000):
 print(good)
 """, timeout=120)
     assert out.strip() == "2000"
-    from lab.guest import wait_for
-
     wait_for(lambda: descriptors() <= before + 5, 30, "the connections' descriptors to be closed")
 
 
@@ -219,3 +219,28 @@ print(length == len(data), digest.digest() == hashlib.sha256(data).digest())
     assert out.split() == ["True", "True"]
 
 
+
+
+def test_keep_alive_where_the_guest_asks_for_it(lab, guest):
+    """The guest's probes end at the program; the host's socket sends its own to the far end then, and only then."""
+    def timers():
+        text = lab.host.run(["ss", "-tno", "state", "established", "dport", "=", ":7"], capture_output=True).stdout
+        return ["keepalive" in line for line in text.splitlines()[1:]]
+
+    code = """
+import socket, sys
+plain = socket.create_connection(('%s', 7))
+asks = socket.create_connection(('%s', 7))
+for s in (plain, asks):
+    s.send(b'x')
+    s.recv(1)
+asks.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+asks.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+print('ready', flush=True)
+sys.stdin.read()
+""" % (WAN4, WAN4)
+    client = guest.popen(["/usr/bin/python3", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert client.stdout.readline() == "ready\n"
+    assert timers() == [False, False]
+    wait_for(lambda: sorted(timers()) == [False, True], 5, "the host's probes")
+    lab.stop(client)

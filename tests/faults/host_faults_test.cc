@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <set>
+#include <tuple>
 
 #include "faults/shim.hh"
 #include "host/loopback_ports.hh"
@@ -16,7 +17,6 @@ namespace sf::host {
 namespace {
 
 constexpr std::size_t kBytes = 300'000;
-const Address kLocal = Address::v4(127, 0, 0, 1);
 
 // The other side of everything: in one thread with what is under test, so never blocking.
 class OtherSide {
@@ -121,6 +121,8 @@ class Run final : public Reactor {
  public:
   static constexpr Duration kPatience = 4s;
 
+  explicit Run(bool v4) : v4_(v4) {}
+
   Outcome go() {
     {
       const faults::Aside aside;
@@ -134,8 +136,9 @@ class Run final : public Reactor {
     note(outcome, "stream", out_.done());
     note(outcome, "published", client_ && client_->done());
     note(outcome, "udp", answered_);
+    note(outcome, "published udp", served_);
     note(outcome, "loopback", inside_ && inside_->done());
-    for (const SocketId socket : {out_.socket, in_.socket, listener_, udp_}) {
+    for (const SocketId socket : {out_.socket, in_.socket, listener_, udp_, port_}) {
       if (socket != kNoSocket) host_.close(socket);
     }
     EXPECT_EQ(host_.open_sockets(), 0U);
@@ -148,6 +151,7 @@ class Run final : public Reactor {
     if (token == kIn) in_.run(host_, heard_, true);
     if (token == kListener) accept();
     if (token == kUdp) receive();
+    if (token == kPort) serve();
   }
   Time end_turn(Time now) override {
     for (const GuestSocketKind kind : std::exchange(asked_, {})) answer(kind);
@@ -164,6 +168,7 @@ class Run final : public Reactor {
     Endpoint from;
     if (const auto datagram = udp_peer_->receive_from(from); !datagram.empty())
       (void)udp_peer_->send_to(from, datagram);
+    if (!udp_client_->receive_from(from).empty()) served_ = true;
     ask_again(now);
     over_ = all_over() || now - began_ > kPatience;
     return now + 500us;
@@ -175,40 +180,45 @@ class Run final : public Reactor {
   static constexpr Token kListener = 2;
   static constexpr Token kIn = 3;
   static constexpr Token kUdp = 4;
+  static constexpr Token kPort = 5;
 
   static void note(Outcome& outcome, const char* name, bool good) {
     if (!good) outcome.failed.insert(name);
   }
   [[nodiscard]] bool all_over() const {
     return out_.over() && (!client_ || client_->over()) && (!inside_ || inside_->over()) &&
-           (answered_ || udp_ == kNoSocket);
+           (answered_ || udp_ == kNoSocket) && (served_ || port_ == kNoSocket);
   }
   void servers() {
-    echo_listener_ = tcp_listener(true, echo_port_);
-    guest_listener_ = tcp_listener(true, guest_port_);
+    echo_listener_ = tcp_listener(v4_, echo_port_);
+    guest_listener_ = tcp_listener(v4_, guest_port_);
     for (const UniqueFd* fd : {&echo_listener_, &guest_listener_}) ::fcntl(fd->get(), F_SETFL, O_NONBLOCK);
-    udp_peer_.emplace(SOCK_DGRAM, kLocal);
-    ::fcntl(udp_peer_->fd(), F_SETFL, O_NONBLOCK);
+    for (std::optional<Peer>* peer : {&udp_peer_, &udp_client_}) {
+      peer->emplace(SOCK_DGRAM, local_);
+      ::fcntl((*peer)->fd(), F_SETFL, O_NONBLOCK);
+    }
   }
   // What is under test; each may fail.
   void open() {
-    if (const auto published = host_.listen_stream({kLocal, 0}, kListener, PortSharing::none))
+    if (const auto published = host_.listen_stream({local_, 0}, kListener, PortSharing::none))
       listener_ = *published;
     const auto loopback =
-        ports_.add({.stream = true, .host_address = kLocal, .guest_address = {}, .guest_port = guest_port_});
-    if (const auto stream = host_.connect_stream({kLocal, echo_port_}, kOut)) out_.socket = *stream;
+        ports_.add({.stream = true, .host_address = local_, .guest_address = {}, .guest_port = guest_port_});
+    if (const auto stream = host_.connect_stream({local_, echo_port_}, kOut)) out_.socket = *stream;
     out_.failed = out_.socket == kNoSocket;
-    if (const auto udp = host_.open_datagram(DatagramKind::udp, true, kUdp)) udp_ = *udp;
+    if (const auto udp = host_.open_datagram(DatagramKind::udp, v4_, kUdp)) udp_ = *udp;
+    if (const auto port = host_.bind_datagram({local_, 0}, kPort)) port_ = *port;
     const faults::Aside aside;
-    if (listener_ != kNoSocket) client_.emplace(connected_to(true, host_.local_endpoint(listener_).port));
-    if (loopback) inside_.emplace(connected_to(true, loopback->rule.host_port));
+    if (listener_ != kNoSocket) client_.emplace(connected_to(v4_, host_.local_endpoint(listener_).port));
+    if (loopback) inside_.emplace(connected_to(v4_, loopback->rule.host_port));
   }
   // The process inside, whose calls are not this one's.
   void answer(GuestSocketKind kind) {
     std::vector<UniqueFd> made;
     {
       const faults::Aside aside;
-      made.emplace_back(::socket(AF_INET, (kind.stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
+      made.emplace_back(
+          ::socket(kind.v4 ? AF_INET : AF_INET6, (kind.stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
     }
     ports_.on_sockets(kind, std::move(made));
   }
@@ -217,6 +227,10 @@ class Run final : public Reactor {
       const auto client = host_.accept_stream(listener_);
       // As the engine does: whoever finds no descriptor tries again; here at the next turn.
       retry_accept_ = !client && client.error() != HostError::would_block;
+      // A signal, or a client that has gone already, is no fault of the listener's.
+      if (!client) {
+        EXPECT_NE(client.error(), HostError::other);
+      }
       if (!client) return;
       in_.socket = client->socket;
       in_.connected = true;
@@ -233,11 +247,26 @@ class Run final : public Reactor {
     while (host_.receive_error(udp_, error)) {
     }
   }
+  // What comes to the published UDP port goes back by it.
+  void serve() {
+    for (auto received = host_.receive_datagrams(port_); !received.empty();
+         received = host_.receive_datagrams(port_)) {
+      for (const ReceivedDatagram& datagram : received) {
+        static_cast<void>(host_.send_datagram(port_, datagram.from, datagram.payload, {}));
+      }
+    }
+    DatagramError error;
+    while (host_.receive_error(port_, error)) {
+    }
+  }
   // A datagram that was lost is sent again, as by any client.
   void ask_again(Time now) {
-    if (udp_ == kNoSocket || answered_ || now < ask_at_) return;
+    if (now < ask_at_) return;
     ask_at_ = now + 50ms;
-    again_ = true;
+    again_ = udp_ != kNoSocket && !answered_;
+    if (port_ == kNoSocket || served_) return;
+    static constexpr std::array<std::uint8_t, 3> kQuestion{1, 2, 3};
+    (void)udp_client_->send_to({local_, host_.local_endpoint(port_).port}, kQuestion);
   }
 
  public:
@@ -251,6 +280,8 @@ class Run final : public Reactor {
   }
 
  private:
+  bool v4_;
+  const Address local_ = v4_ ? Address::v4(127, 0, 0, 1) : Address().plus(1);
   std::unique_ptr<EventLoop> loop_ = make_loop();
   Log log_{LogLevel::error, [](LogLevel, std::string_view) {}};
   LinuxHost host_{*loop_, {}};
@@ -265,6 +296,7 @@ class Run final : public Reactor {
   std::uint16_t echo_port_ = 0;
   std::uint16_t guest_port_ = 0;
   std::optional<Peer> udp_peer_;
+  std::optional<Peer> udp_client_;   // of the published UDP port
   std::optional<OtherSide> echo_;    // whom the stream speaks to
   std::optional<OtherSide> guest_;   // the service on the guest's loopback
   std::optional<OtherSide> client_;  // of the published port
@@ -273,7 +305,9 @@ class Run final : public Reactor {
   Stream in_;
   SocketId listener_ = kNoSocket;
   SocketId udp_ = kNoSocket;
+  SocketId port_ = kNoSocket;
   bool answered_ = false;
+  bool served_ = false;
   bool again_ = false;
   bool retry_accept_ = false;
   bool over_ = false;
@@ -297,14 +331,15 @@ std::string name_of(int error) {
   return error == faults::kShort ? "a short count" : std::strerror(error);
 }
 
-void fail_each(int error) {
+void fail_each(int error, bool v4) {
   const int before = open_descriptors();
   std::uint64_t times = 0;
   for (std::uint64_t number = 1; number < 2000; number += 1 + number / 30) {
     faults::arm(error, number);
-    const Outcome outcome = Run().go();
+    const Outcome outcome = Run(v4).go();
     const bool struck = faults::disarm();
-    const std::string where = fmt::format("call {}, {}: {}", number, faults::struck(), name_of(error));
+    const std::string where =
+        fmt::format("IPv{}, call {}, {}: {}", v4 ? 4 : 6, number, faults::struck(), name_of(error));
     EXPECT_TRUE(outcome.ended) << "a hang; " << where;
     // A connection hit is the only one that fails. One datagram of a client of UDP may be lost, and comes
     // again.
@@ -317,14 +352,16 @@ void fail_each(int error) {
   EXPECT_GT(times, 0U) << "no call can fail so: " << name_of(error);
 }
 
-class SystemCalls : public testing::TestWithParam<int> {};
+class SystemCalls : public testing::TestWithParam<std::tuple<int, bool>> {};
 
 TEST_P(SystemCalls, EachFailsOnce) {
-  fail_each(GetParam());
+  fail_each(std::get<0>(GetParam()), std::get<1>(GetParam()));
 }
 INSTANTIATE_TEST_SUITE_P(Errors, SystemCalls,
-                         testing::Values(faults::kShort, EAGAIN, EINTR, ENOBUFS, EMFILE, ENFILE, ENOMEM,
-                                         EADDRNOTAVAIL, ECONNRESET, ENOSYS, EPERM));
+                         testing::Combine(testing::Values(faults::kShort, EAGAIN, EINTR, ENOBUFS, EMFILE,
+                                                          ENFILE, ENOMEM, EADDRNOTAVAIL, ECONNRESET, ENOSYS,
+                                                          EPERM),
+                                          testing::Bool()));
 
 }  // namespace
 }  // namespace sf::host

@@ -87,6 +87,8 @@ int __real_getsockopt(int fd, int level, int name, void* value, socklen_t* size)
 int __real_pipe2(int* fds, int flags);
 int __real_fcntl(int fd, int command, ...);
 int __real_shutdown(int fd, int how);
+ssize_t __real_readv(int fd, const iovec* parts, int count);
+ssize_t __real_writev(int fd, const iovec* parts, int count);
 ssize_t __real_sendmsg(int fd, const msghdr* message, int flags);
 ssize_t __real_recvmsg(int fd, msghdr* message, int flags);
 int __real_sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags);
@@ -192,6 +194,12 @@ int __wrap_sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
 int __wrap_recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags, timespec* timeout) {
   if (strikes("recvmmsg", {EAGAIN, EINTR, ENOMEM, ECONNRESET})) return failed(fd);
   return __real_recvmmsg(fd, messages, count, flags, timeout);
+}
+ssize_t __wrap_readv(int fd, const iovec* parts, int count) {
+  return strikes("readv", {EAGAIN, EINTR, ENOBUFS, ENOMEM, EIO}) ? -1 : __real_readv(fd, parts, count);
+}
+ssize_t __wrap_writev(int fd, const iovec* parts, int count) {
+  return strikes("writev", {EAGAIN, EINTR, ENOBUFS, ENOMEM, EIO}) ? -1 : __real_writev(fd, parts, count);
 }
 ssize_t __wrap_send(int fd, const void* bytes, std::size_t size, int flags) {
   if (strikes("send", {EAGAIN, EINTR, ENOBUFS, ENOMEM, ECONNRESET})) return failed(fd);

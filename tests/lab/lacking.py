@@ -18,6 +18,7 @@ NUMBERS = {
     "x86_64": {"ioctl": 16, "setsockopt": 54, "getsockopt": 55, "uname": 63, "recvmmsg": 299, "sendmmsg": 307},
     "aarch64": {"ioctl": 29, "setsockopt": 208, "getsockopt": 209, "uname": 160, "recvmmsg": 243, "sendmmsg": 269},
 }
+TUNGETDEVNETNS = 0x54E3
 TUNSETOFFLOAD, SOL_UDP, UDP_SEGMENT, UDP_GRO = 0x400454D0, 17, 103, 104
 CSUM, TSO4, TSO6, USO = 0x01, 0x02, 0x04, 0x60
 
@@ -27,6 +28,7 @@ LACKS = {
     "tso6": ("ioctl", [(1, "is", TUNSETOFFLOAD), (2, "has", TSO6)], errno.EINVAL),
     "tso": ("ioctl", [(1, "is", TUNSETOFFLOAD), (2, "has", TSO4 | TSO6)], errno.EINVAL),
     "offloads": ("ioctl", [(1, "is", TUNSETOFFLOAD), (2, "has", CSUM)], errno.EINVAL),
+    "tap_namespace": ("ioctl", [(1, "is", TUNGETDEVNETNS)], errno.EINVAL),
     "udp_segment": ("getsockopt", [(1, "is", SOL_UDP), (2, "is", UDP_SEGMENT)], errno.ENOPROTOOPT),
     "udp_gro": ("setsockopt", [(1, "is", SOL_UDP), (2, "is", UDP_GRO)], errno.ENOPROTOOPT),
     "sendmmsg": ("sendmmsg", [], errno.ENOSYS),

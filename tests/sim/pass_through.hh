@@ -57,6 +57,7 @@ class PassHost : public host::Host {
     return real_.local_endpoint(socket);
   }
   void shutdown_send(host::SocketId socket) override { real_.shutdown_send(socket); }
+  void keep_alive(host::SocketId socket) override { real_.keep_alive(socket); }
   void abort(host::SocketId socket) override { real_.abort(socket); }
   [[nodiscard]] tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,
                                                                             host::Token token) override {

@@ -201,7 +201,7 @@ tl::expected<SocketId, HostError> SimHost::open_datagram(host::DatagramKind kind
                                                          host::Token token) {
   ++activity_;
   if (open_ >= plan_.host.max_sockets) return tl::unexpected(HostError::no_descriptors);
-  const bool udp = kind == host::DatagramKind::udp;
+  const bool udp = kind != host::DatagramKind::ping;
   const std::size_t at = take_slot(token, fmt::format("{} socket, IPv{}", udp ? "UDP" : "ping", v4 ? 4 : 6));
   const auto port = static_cast<std::uint16_t>(world_.random().between(1024, 65535));
   slots_[at].datagram = std::make_unique<SimDatagram>(world_, plan_, kind, v4, port, edge_of(at));

@@ -378,7 +378,34 @@ TEST_P(Published, UdpClientsAreBounded) {
   publish(Transport::udp, guest());
   for (std::uint16_t i = 0; i < 5; ++i) datagram(client(static_cast<std::uint16_t>(1000 + i)), pattern(1));
   EXPECT_EQ(shard_->flow_count(), 3U);
-  EXPECT_EQ(link_.sent.size(), 3U);
+  EXPECT_EQ(link_.sent.size(), 5U) << "who was never answered makes room";
+}
+
+// Forged sources hear no answer, and take the room of one another alone.
+TEST_P(Published, UdpClientsThatWereAnsweredStay) {
+  config_.limits.published.udp_clients = 3;
+  start();
+  publish(Transport::udp, guest());
+  const auto answers = [&](std::uint16_t port) {
+    EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), 80, port, pattern(9)),
+              link::Status::ok);
+    frame(built());
+  };
+  datagram(client(1000), pattern(1));
+  datagram(client(1001), pattern(1));
+  answers(1000);
+  for (std::uint16_t i = 0; i < 100; ++i) datagram(client(static_cast<std::uint16_t>(2000 + i)), pattern(1));
+  EXPECT_EQ(shard_->flow_count(), 3U);
+  answers(1000);
+  EXPECT_EQ(host_.datagrams.size(), 2U) << "by the port's own socket";
+  EXPECT_EQ(listener().sends, 2);
+  answers(2098);
+  answers(2099);
+  EXPECT_EQ(listener().sends, 4);
+  link_.sent.clear();
+  datagram(client(3000), pattern(1));
+  EXPECT_TRUE(link_.sent.empty()) << "all are answered: the next one is not heard";
+  EXPECT_EQ(shard_->flow_count(), 3U);
 }
 
 }  // namespace

@@ -168,6 +168,19 @@ TEST_P(ShardDemux, TheHostsOwnLoopbackIsNowhere) {
   }
 }
 
+// Else the client would wait for the answer to its SYN.
+TEST_P(ShardDemux, ALinkLocalSourceIsToldThatItLeadsNowhere) {
+  if (v4()) GTEST_SKIP() << "no guest's source in IPv4";
+  start();
+  wire::IpHeader ip = ip_to(remote(), wire::IpProtocol::tcp);
+  ip.source = *Address::parse("fe80::9");
+  frame(tcp_frame(ip, syn()));
+  EXPECT_EQ(host_.connects, 0);
+  expect_error(IcmpError::beyond_scope, remote());
+  EXPECT_EQ(heard_packet().destination, ip.source);
+  EXPECT_EQ(drops(DropReason::bad_address), 1U);
+}
+
 // Which would give the machine's credentials to the guest.
 TEST_P(ShardDemux, MetadataServicesAreNowhereUnlessAskedFor) {
   const auto addresses =

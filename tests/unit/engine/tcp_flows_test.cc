@@ -106,8 +106,7 @@ class TcpFlowsTest : public testing::Test {
   link::ToGuest to_guest_{link_, kGatewayMac, 1500};
   host::StreamHost host_;
   PiecePool pool_{64};
-  Log log_{LogLevel::error, [](LogLevel, std::string_view) {}};
-  tcp::Translator translator_{host_, to_guest_, network_, pool_, SipKey{1, 2}, log_};
+  tcp::Translator translator_{host_, to_guest_, network_, pool_, SipKey{1, 2}};
   TimerHeap timers_;
   TcpFlows flows_{translator_, timers_, SipKey{3, 4}, kLimit, kHalfOpen};
 };

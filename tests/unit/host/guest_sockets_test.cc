@@ -123,6 +123,37 @@ TEST_F(GuestSocketsTest, ATakerMayTakeAgain) {
   EXPECT_EQ(sockets.waiting(), 0U);
 }
 
+// They were made, and this process had no descriptor for them.
+TEST_F(GuestSocketsTest, WhoeverWaitsForOneThatWasLostGoesOnWaiting) {
+  GuestSockets sockets(ask(), 0);
+  for (int i = 0; i < 3; ++i) sockets.take(kTcp4, taker());
+  static_cast<void>(asked());
+  sockets.on_sockets(kTcp4, some(1), 2);
+  EXPECT_EQ(got_, 1);
+  EXPECT_EQ(none_, 0);
+  EXPECT_TRUE(sockets.starved());
+  sockets.take(kTcp4, taker());
+  EXPECT_EQ(asked(), "") << "not before ask_again()";
+  sockets.ask_again();
+  EXPECT_EQ(asked(), "s4 3;");
+  sockets.on_sockets(kTcp4, {}, 3);
+  EXPECT_EQ(none_, 0);
+  sockets.give_up();
+  EXPECT_EQ(none_, 3);
+  EXPECT_FALSE(sockets.starved());
+  sockets.take(kTcp4, taker());
+  EXPECT_EQ(asked(), "s4 1;");
+}
+
+TEST_F(GuestSocketsTest, SparesThatWereLostAreNoReasonToAskAgain) {
+  GuestSockets sockets(ask(), 4);
+  sockets.take(kTcp4, taker());
+  static_cast<void>(asked());
+  sockets.on_sockets(kTcp4, some(1), 4);
+  EXPECT_EQ(got_, 1);
+  EXPECT_FALSE(sockets.starved());
+}
+
 // As the program does once the process inside is gone.
 TEST_F(GuestSocketsTest, AnAnswerWithinTheQuestion) {
   GuestSockets* self = nullptr;

@@ -268,6 +268,64 @@ TEST_F(LoopbackPortsTest, WithoutADescriptorClientsWait) {
   EXPECT_EQ(ports_->totals().opened, 3U);
 }
 
+TEST_F(LoopbackPortsTest, ClientsWaitRatherThanTakeWhatIsKeptBack) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  std::vector<UniqueFd> clients;
+  std::vector<UniqueFd> to_come;
+  // In their place come two listeners, the timers of turns(), four sockets.
+  for (int i = 0; i < 8; ++i) to_come.emplace_back(::dup(0));
+  const int limit = to_come.back().get() + 1;
+  ASSERT_EQ(limit, Descriptors{}.next()) << "no free numbers below";
+  for (int i = 0; i < 20; ++i) clients.emplace_back(::dup(0));
+  to_come.clear();
+  start({.descriptors = {limit}});
+  const LoopbackPort port = tcp(inside);
+  for (const UniqueFd& client : clients) {
+    const UniqueFd made = connected_to(true, port.rule.host_port);
+    ASSERT_GE(::dup3(made.get(), client.get(), O_CLOEXEC), 0);
+  }
+  turns(300);
+  EXPECT_GT(ports_->totals().opened, 0U);
+  EXPECT_LE(ports_->totals().opened, 2U);
+  EXPECT_EQ(ports_->list().at(0).accepted, ports_->totals().opened);
+  EXPECT_EQ(said_.size(), 1U);
+  // Whoever has been served and closes makes room for the next one.
+  int served = 0;
+  for (int i = 0; i < 200 && served < 20; ++i) {
+    while (accepted(service, 0)) {
+    }
+    turns(20);
+    for (UniqueFd& client : clients) {
+      if (!client || !is_readable(client, 0)) continue;
+      EXPECT_EQ(receive_to_end(client), "");
+      client.reset();
+      ++served;
+    }
+  }
+  EXPECT_EQ(served, 20) << "and none was reset";
+  EXPECT_EQ(ports_->totals().opened, 20U);
+}
+
+TEST_F(LoopbackPortsTest, SocketsThatNeverArriveAreNotWaitedForForEver) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  answers_ = false;
+  turns();
+  Time now = loop_->now();
+  unsigned asked = 0;
+  for (; asked < 1000 && ports_->totals().flows > 0; ++asked) {
+    for (const auto& [kind, count] : std::exchange(asked_, {})) ports_->on_sockets(kind, {}, count);
+    now = std::max(now, ports_->end_turn(now));
+  }
+  EXPECT_GE(asked, LoopbackPorts::kStarvedTries);
+  EXPECT_LT(asked, 200U);
+  EXPECT_EQ(ports_->totals().flows, 0U);
+  EXPECT_EQ(read_error(client), ECONNRESET);
+}
+
 TEST_F(LoopbackPortsTest, FlowsAndTotals) {
   std::uint16_t inside = 0;
   const UniqueFd service = tcp_listener(true, inside);
@@ -391,7 +449,23 @@ TEST_F(LoopbackDatagramsTest, AnswersComeFromTheAddressThatWasAsked) {
   EXPECT_EQ(receive_some(client), "re:x");
 }
 
+// Its socket holds a namespace that may end before the program: for the least time that a NAT may take.
+TEST_F(LoopbackDatagramsTest, AnIdleClientIsForgottenSoonerWhereItHoldsTheNamespace) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = udp_service(inside);
+  const LoopbackPort port = udp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port, SOCK_DGRAM);
+  send_all(client, "x");
+  turns();
+  const Time now = loop_->now();
+  static_cast<void>(ports_->end_turn(now + 119s));
+  EXPECT_EQ(ports_->flows().size(), 1U);
+  static_cast<void>(ports_->end_turn(now + 121s));
+  EXPECT_EQ(ports_->flows().size(), 0U);
+}
+
 TEST_F(LoopbackDatagramsTest, AnIdleClientIsForgotten) {
+  start({}, 1);
   std::uint16_t inside = 0;
   const UniqueFd service = udp_service(inside);
   const LoopbackPort port = udp(inside);

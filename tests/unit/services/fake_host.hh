@@ -40,7 +40,7 @@ class FakeHost : public host::Host {
 
   tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,
                                                               host::Token token) override {
-    EXPECT_EQ(kind, host::DatagramKind::udp);
+    EXPECT_EQ(kind, host::DatagramKind::query);
     if (const auto it = open_errors.find(v4); it != open_errors.end()) return tl::unexpected(it->second);
     const auto id = static_cast<host::SocketId>(++opened);
     sockets[id] = Socket{v4, token, {}, {}};

@@ -33,6 +33,7 @@ class StreamHost final : public Host {
     std::vector<std::uint8_t> taken;                                     // from the guest
     int sends = 0;
     int receives = 0;
+    int kept_alive = 0;
     bool shut = false;
     bool closed = false;
     bool aborted = false;
@@ -41,6 +42,7 @@ class StreamHost final : public Host {
 
   tl::expected<SocketId, HostError> connect_stream(const Endpoint& to, Token token) override {
     ++connects;
+    if (open_sockets() >= most_sockets) return tl::unexpected(HostError::no_descriptors);
     if (connect_error != HostError::none) return tl::unexpected(connect_error);
     sockets.push_back({});
     sockets.back().to = to;
@@ -86,6 +88,7 @@ class StreamHost final : public Host {
   tl::expected<Accepted, HostError> accept_stream(SocketId listener) override {
     Socket& s = socket(listener);
     if (s.clients.empty()) return tl::unexpected(s.accept_error);
+    if (open_sockets() >= most_sockets) return tl::unexpected(HostError::no_descriptors);
     const Endpoint peer = s.clients.front();
     s.clients.pop_front();
     sockets.push_back({});
@@ -114,13 +117,18 @@ class StreamHost final : public Host {
     EXPECT_FALSE(socket(id).shut) << "twice";
     socket(id).shut = true;
   }
+  void keep_alive(SocketId id) override { ++socket(id).kept_alive; }
   void abort(SocketId id) override { socket(id).aborted = true; }
   void close(SocketId id) override { socket(id).closed = true; }
   const Resolvers& resolvers(Time) override { return configured; }
 
   // Of datagrams it only writes down where they went.
-  tl::expected<SocketId, HostError> open_datagram(DatagramKind, bool, Token) override {
+  tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool, Token token) override {
+    if (kind != DatagramKind::query && open_sockets() >= most_sockets) {
+      return tl::unexpected(HostError::no_descriptors);
+    }
     sockets.push_back({});
+    sockets.back().token = token;
     return SocketId{static_cast<std::uint32_t>(sockets.size() - 1)};
   }
   HostError send_datagram(SocketId id, const Endpoint& to, Bytes payload,
@@ -153,6 +161,7 @@ class StreamHost final : public Host {
   std::vector<std::pair<Endpoint, std::vector<std::uint8_t>>> datagrams;
   std::vector<DatagramOptions> options;  // of each of them
   std::deque<Socket> sockets;
+  std::size_t most_sockets = kAll;            // further ones find no descriptor, but those for queries
   HostError connect_error = HostError::none;  // known at once
   HostError bind_error = HostError::none;
   std::set<Endpoint> taken;         // cannot be bound to

@@ -274,5 +274,27 @@ TEST_F(TranslatorClose, AGuestThatHasVanishedIsGivenUp) {
   EXPECT_EQ(translator_.counters().given_up, 1U);
 }
 
+// The far end may have vanished, of which the guest's own probes, answered here, would not tell.
+TEST_F(TranslatorClose, AGuestThatProbesHasTheHostProbe) {
+  establish();
+  guest({.length = 10});
+  turn();
+  guest({.at = 10});
+  EXPECT_EQ(socket().kept_alive, 0) << "an ordinary ACK";
+  guest({.at = 9});
+  EXPECT_EQ(socket().kept_alive, 1);
+  guest({.at = 9});
+  EXPECT_EQ(socket().kept_alive, 1) << "once is enough";
+}
+
+TEST_F(TranslatorClose, AProbeOfAShutWindowIsNoKeepAlive) {
+  establish();
+  socket().takes = 0;
+  guest({.length = 10});
+  turn();
+  guest({.at = 9});
+  EXPECT_EQ(socket().kept_alive, 0);
+}
+
 }  // namespace
 }  // namespace sf::tcp

@@ -92,16 +92,40 @@ TEST_F(TranslatorConnect, AFirewallIsNamed) {
   expect_error_about_syn(wire::IcmpError::admin_prohibited);
 }
 
-TEST_F(TranslatorConnect, WithoutDescriptorsItIsRefusedAndSaidOnce) {
+TEST_F(TranslatorConnect, WithoutDescriptorsItIsRefused) {
   host_.connect_error = HostError::no_descriptors;
-  for (int i = 0; i < 3; ++i) {
-    link_.sent.clear();
-    connect();
-    expect_refused();
-  }
-  ASSERT_EQ(messages_.size(), 1U);
-  EXPECT_THAT(messages_[0], HasSubstr("198.51.100.7:80"));
-  EXPECT_THAT(messages_[0], HasSubstr("ulimit -n"));
+  connect();
+  expect_refused();
+  translator_.set_make_room([](Time) { return false; });
+  link_.sent.clear();
+  connect();
+  expect_refused();
+}
+
+TEST_F(TranslatorConnect, WhereRoomCanBeMadeItIsTriedOnceMore) {
+  int asked = 0;
+  translator_.set_make_room([&](Time) {
+    ++asked;
+    host_.connect_error = HostError::none;
+    return true;
+  });
+  host_.connect_error = HostError::no_descriptors;
+  connect();
+  EXPECT_EQ(asked, 1);
+  connected();
+  turn();
+  EXPECT_TRUE(hear(0).flags.syn);
+  EXPECT_EQ(host_.connects, 2);
+}
+
+TEST_F(TranslatorConnect, RoomIsMadeForNoOtherError) {
+  translator_.set_make_room([](Time) {
+    ADD_FAILURE();
+    return true;
+  });
+  host_.connect_error = HostError::no_memory;
+  connect();
+  expect_refused();
 }
 
 TEST_F(TranslatorConnect, TheGuestMayGiveUpMeanwhile) {
@@ -218,6 +242,119 @@ TEST_F(TranslatorDns, TheNextOneWhereTheFirstIsSilent) {
   EXPECT_TRUE(finished());
   EXPECT_EQ(host_.open_sockets(), 0U);
   expect_error_about_syn(wire::IcmpError::host_unreachable);
+}
+
+// It has accepted, and says nothing.
+TEST_F(TranslatorDns, TheNextOneHearsTheQuestionWhereTheFirstDoesNotAnswer) {
+  connect(true);
+  connected();
+  turn();
+  learn_iss();
+  guest({.window = 100});
+  guest({.length = 30});
+  turn();
+  EXPECT_EQ(socket().taken.size(), 30U);
+  EXPECT_EQ(Translator::deadline(flow()), now_ + Translator::kDnsAnswerTimeout);
+  pass(Translator::kDnsAnswerTimeout);
+  EXPECT_EQ(host_.connects, 2);
+  EXPECT_EQ(host_.open_sockets(), 1U);
+  EXPECT_EQ(socket().to, host_.configured.servers[1]);
+  guest({.at = 30, .length = 5, .fin = true});
+  turn();
+  EXPECT_TRUE(socket().taken.empty()) << "not connected yet";
+  connected();
+  turn();
+  const OwnedBytes all = pattern(35);
+  EXPECT_EQ(OwnedBytes(socket().taken.begin(), socket().taken.end()), all);
+  EXPECT_TRUE(socket().shut) << "and the guest's FIN";
+  link_.sent.clear();
+  far_end(50, true);
+  turn();
+  EXPECT_EQ(heard_bytes(), pattern(50));
+  EXPECT_TRUE(heard_fin());
+}
+
+TEST_F(TranslatorDns, TheNextOneHearsTheQuestionWhereTheFirstEndsInstead) {
+  for (const bool reset : {false, true}) {
+    connect(true);
+    connected();
+    turn();
+    learn_iss();
+    guest({.window = 100});
+    guest({.length = 30});
+    if (reset) socket().receive_error = HostError::reset;
+    far_end(0, !reset);
+    turn();
+    EXPECT_EQ(socket().to, host_.configured.servers[1]);
+    socket().takes = 10;
+    connected();
+    socket().takes = host::StreamHost::kAll;
+    event({.writable = true});
+    EXPECT_EQ(socket().taken.size(), 30U);
+    translator_.abort(flow());
+    link_.sent.clear();
+    iss_ = 0;
+  }
+}
+
+TEST_F(TranslatorDns, AnAnswerThatHasBegunStaysWithItsServer) {
+  connect(true);
+  connected();
+  turn();
+  learn_iss();
+  guest({.window = 100});
+  guest({.length = 30});
+  far_end(1);
+  turn();
+  guest({.at = 30, .ack = 1, .length = 30});
+  turn();
+  pass(Translator::kDnsAnswerTimeout + 1s);
+  EXPECT_EQ(host_.connects, 1);
+  EXPECT_FALSE(finished());
+}
+
+TEST_F(TranslatorDns, TheLastOneIsWaitedFor) {
+  host_.configured.servers.resize(1);
+  connect(true);
+  connected();
+  turn();
+  learn_iss();
+  guest({.window = 100});
+  guest({.length = 30});
+  turn();
+  pass(Translator::kDnsAnswerTimeout + 1s);
+  EXPECT_EQ(host_.connects, 1);
+  EXPECT_FALSE(finished());
+}
+
+TEST_F(TranslatorDns, WithTheNextOneGoneTooTheGuestIsReset) {
+  connect(true);
+  connected();
+  turn();
+  learn_iss();
+  guest({.window = 100});
+  guest({.length = 30});
+  turn();
+  link_.sent.clear();
+  pass(Translator::kDnsAnswerTimeout);
+  socket().connected = HostError::refused;
+  event({.error = true});
+  EXPECT_TRUE(finished());
+  EXPECT_TRUE(heard_reset());
+  EXPECT_EQ(host_.open_sockets(), 0U);
+}
+
+TEST_F(TranslatorDns, AQuestionThatIsTooLongStaysWithItsServer) {
+  connect(true);
+  connected();
+  turn();
+  learn_iss();
+  guest({.window = 100});
+  for (std::uint32_t at = 0; at < 5000; at += 1000) guest({.at = at, .length = 1000});
+  turn();
+  EXPECT_EQ(socket().taken.size(), 5000U);
+  pass(Translator::kDnsAnswerTimeout + 1s);
+  EXPECT_EQ(host_.connects, 1);
 }
 
 TEST_F(TranslatorDns, ALateEventOfTheFirstIsNotTheSeconds) {

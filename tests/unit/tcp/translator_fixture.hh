@@ -194,9 +194,7 @@ class TranslatorTest : public testing::Test {
   link::ToGuest to_guest_{link_, kGatewayMac, 1500};
   host::StreamHost host_;
   PiecePool pool_;
-  std::vector<std::string> messages_;
-  Log log_{LogLevel::warning, [this](LogLevel, std::string_view text) { messages_.emplace_back(text); }};
-  Translator translator_{host_, to_guest_, network_, pool_, SipKey{1, 2}, log_};
+  Translator translator_{host_, to_guest_, network_, pool_, SipKey{1, 2}};
   std::optional<Flow> flow_;
 };
 

@@ -239,6 +239,8 @@ TEST(Icmp, ErrorsMapBothWays) {
       {IcmpError::packet_too_big, 3, 4, 2, 0},       {IcmpError::admin_prohibited, 3, 13, 1, 1},
       {IcmpError::time_exceeded, 11, 0, 3, 0},       {IcmpError::reassembly_timeout, 11, 1, 3, 1},
   };
+  EXPECT_EQ(icmp_error_from(1, 2, false), IcmpError::beyond_scope);
+  EXPECT_EQ(icmp_type_code(IcmpError::beyond_scope, false).code, 2);
   for (const Row& row : rows) {
     const auto v4 = icmp_type_code(row.error, true);
     const auto v6 = icmp_type_code(row.error, false);

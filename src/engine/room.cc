@@ -1,0 +1,79 @@
+#include "engine/room.hh"
+
+#include <algorithm>
+#include <tuple>
+
+namespace sf::engine {
+
+bool Room::make(Time now) {
+  if (said_.first()) {
+    log_.warning(
+        "no file descriptor is left for the guest's connections: idle ones make room, and new ones are "
+        "refused "
+        "where there are none (raise the limit with ulimit -n)");
+  }
+  if (candidates_.empty()) look(now);
+  while (!candidates_.empty()) {
+    const Candidate candidate = candidates_.back();
+    candidates_.pop_back();
+    if (end(candidate, now)) return true;
+  }
+  return false;
+}
+
+Duration Room::patience(Kind kind) {
+  switch (kind) {
+    case Kind::ping:
+      return kPingIdle;
+    case Kind::unanswered:
+      return kUnanswered;
+    case Kind::udp:
+      return kUdpIdle;
+    case Kind::tcp:
+      break;
+  }
+  return kTcpIdle;
+}
+
+void Room::look(Time now) {
+  if (now < look_after_) return;
+  const auto add = [&](Kind kind, Handle handle, Time since) {
+    if (now - since >= patience(kind)) candidates_.push_back({kind, since, handle});
+  };
+  pings_.for_each_idle([&](Handle handle, Time since) { add(Kind::ping, handle, since); });
+  tcp_.for_each_idle([&](Handle handle, const TcpFlows::Idle& idle) {
+    add(idle.unanswered ? Kind::unanswered : Kind::tcp, handle, idle.since);
+  });
+  udp_.for_each_idle([&](Handle handle, Time since) { add(Kind::udp, handle, since); });
+  if (candidates_.empty()) look_after_ = now + kLookAgain;
+  const auto sooner = [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.kind, a.since) < std::tie(b.kind, b.since);
+  };
+  const std::size_t kept = std::min(kAtOnce, candidates_.size());
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
+  std::ranges::partial_sort(candidates_, end, sooner);
+  candidates_.resize(kept);
+  std::ranges::reverse(candidates_);
+}
+
+bool Room::end(const Candidate& candidate, Time now) {
+  const auto still = [&](const std::optional<Time>& since) {
+    return since && now - *since >= patience(candidate.kind);
+  };
+  switch (candidate.kind) {
+    case Kind::ping:
+      return still(pings_.idle_since(candidate.handle)) &&
+             pings_.end(candidate.handle, FlowCause::evicted, now);
+    case Kind::udp:
+      return still(udp_.idle_since(candidate.handle)) && udp_.end(candidate.handle, FlowCause::evicted, now);
+    case Kind::unanswered:
+    case Kind::tcp:
+      break;
+  }
+  const auto idle = tcp_.idle(candidate.handle);
+  if (!idle || idle->unanswered != (candidate.kind == Kind::unanswered) || !still(idle->since)) return false;
+  tcp_.end(candidate.handle, now);
+  return true;
+}
+
+}  // namespace sf::engine
