@@ -17,6 +17,7 @@ using Kind = FlowEvent::Kind;
 class FlowEvents : public ShardTest {
  protected:
   FlowEvents() { config_.watch = &watch_; }
+  ~FlowEvents() override { shard_.reset(); }
 
   void event(host::Readiness readiness) {
     shard_->on_socket_event(host_.current().token, readiness, now_);

@@ -123,6 +123,7 @@ TEST_F(Suggest, RefusedAndAuditedAreComments) {
   audited.kind = FlowEvent::Kind::opened;
   add(audited, "audited.test");
   audited.kind = FlowEvent::Kind::ended;
+  audited.cause = FlowCause::finished;
   add(audited, "audited.test");
   FlowEvent question;
   question.kind = FlowEvent::Kind::refused;
