@@ -11,6 +11,7 @@ using host::HostError;
 class RoomTest : public ShardTest {
  protected:
   RoomTest() { config_.guest.mac = kGuestMac; }
+  ~RoomTest() override { shard_.reset(); }
 
   void udp(std::uint16_t port) {
     EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), port, 7000, {}),
