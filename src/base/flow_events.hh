@@ -55,7 +55,7 @@ struct FlowNotes {
   std::uint64_t id = 0;
   Time opened{};
   std::string name;         // that the remote address was resolved from, last before the flow began
-  std::string server_name;  // that the guest has named in TLS or HTTP
+  std::string server_name;  // that the guest has named in TLS, HTTP or QUIC
   std::optional<Duration> remote_rtt{};
   bool told_opened = false;
   bool told_ended = false;

@@ -71,6 +71,7 @@ void FlowPeers::tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Ti
   event.at = now;
   event.id = peer.notes.id;
   event.name = peer.notes.name;
+  event.server_name = peer.notes.server_name;
   event.counts = peer.counts;
   event.duration = peer.last - peer.notes.opened;
   event.remote_rtt = peer.notes.remote_rtt;

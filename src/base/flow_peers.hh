@@ -25,6 +25,10 @@ class FlowPeers {
   // The guest sends to `remote`: a new one is told of. Then what has left is counted.
   void begin(const Endpoint& remote, Time now) { static_cast<void>(find(remote, false, now)); }
   void from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
+  // What the guest sends to `remote` has named a server.
+  void name_server(const Endpoint& remote, std::string_view name, Time now) {
+    find(remote, false, now).notes.server_name = name;
+  }
   // Datagrams went to the guest.
   void to_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
   // The socket is closed: all end.

@@ -178,7 +178,8 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
 std::unique_ptr<tcp::Inspector> Shard::inspector_for(const FlowKey& ends, const Route& route) {
   if (route.kind == Route::Kind::dns && (gate() != nullptr || config_.watch != nullptr))
     return std::make_unique<DnsStreamInspector>(gate(), ends.guest, config_.watch);
-  if (gate() == nullptr || !config_.gate->wants_server_name(ends.remote.port)) return nullptr;
+  if (gate() == nullptr || !config_.gate->wants_server_name(policy::Protocol::tcp, ends.remote.port))
+    return nullptr;
   return std::make_unique<ServerNameInspector>(*config_.gate, ends, route.address, config_.watch);
 }
 
@@ -253,24 +254,62 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
       refusals_.refused(FlowProtocol::udp, FlowCause::unreachable, to_client, now);
       return send_error(in, packet, IcmpError::port_unreachable, now);
   }
-  const Endpoint seen{packet.destination, datagram->destination_port};
-  udp::Flow* flow = udp_.find(guest, in.from);
+  forward_udp(in, packet, *datagram, route.address, segment, now);
+}
+
+void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                        const Address& address, std::uint16_t segment, Time now) {
+  const FlowKey ends{{packet.source, datagram.source_port}, {packet.destination, datagram.destination_port}};
+  udp::Flow* flow = udp_.find(ends.guest, in.from);
   // Once: a decision must not be remembered as a later policy's.
-  const policy::Gate* const gate = this->gate();
+  policy::Gate* const gate = this->gate();
   const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
-  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, to_client, route.address, now)) {
+  const auto refuse = [&] {
     drop(DropReason::policy_refused);
-    return send_error(in, packet, IcmpError::admin_prohibited, now);
+    send_error(in, packet, IcmpError::admin_prohibited, now);
+  };
+  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, ends, address, now))
+    return refuse();
+  std::string server;
+  const bool known = flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote;
+  const bool named = gate != nullptr && gate->wants_server_name(policy::Protocol::udp, ends.remote.port) &&
+                     !(known && QuicFlows::begins_nothing(datagram.payload, segment));
+  if (named) {
+    const QuicFlows::Datagram whole{in.from, packet, datagram.payload, segment};
+    bool audited = false;
+    const auto verdict = quic_.judge(*gate, ends, address, whole, flow, server, audited, now);
+    if (verdict == QuicFlows::Verdict::held) return;
+    if (verdict == QuicFlows::Verdict::refused) {
+      refusals_.refused(FlowProtocol::udp, FlowCause::policy, ends, now);
+      return refuse();
+    }
+    if (audited) refusals_.audited(FlowProtocol::udp, ends, now);
   }
   auto error = host::HostError::none;
-  if (flow == nullptr) flow = udp_.find_or_open(guest, in.from, error, now);
+  if (flow == nullptr) flow = udp_.find_or_open(ends.guest, in.from, error, now);
   if (flow == nullptr) {
-    refusals_.refused(FlowProtocol::udp, FlowCause::limit, to_client, now);
+    refusals_.refused(FlowProtocol::udp, FlowCause::limit, ends, now);
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
-  if (gate != nullptr) remember(*flow, generation, seen);
-  udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
+  if (gate != nullptr) remember(*flow, generation, ends.remote);
+  if (!server.empty()) {
+    if (flow->peers != nullptr) flow->peers->name_server(ends.remote, server, now);
+    flow->remember_server(ends.remote, std::move(server));
+  }
+  if (named) release_held(ends, address, now);
+  udp_translator_.from_guest(*flow, packet, datagram, address, segment, now);
+}
+
+// They are judged as if they came now.
+void Shard::release_held(const FlowKey& key, const Address& address, Time now) {
+  for (const QuicFlows::Held& held : quic_.take_held(key, now)) {
+    auto packet = wire::parse_ip(held.packet);
+    if (!packet) continue;
+    packet->reassembled = held.reassembled;
+    const auto datagram = wire::UdpDatagram::parse(packet->payload);
+    if (datagram) forward_udp(Ingress{held.from, {}, {}}, *packet, *datagram, address, held.segment, now);
+  }
 }
 
 void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {

@@ -2,10 +2,11 @@
 
 #include "services/dns_forwarder.hh"
 #include "wire/dns.hh"
-#include "wire/server_name.hh"
 
 namespace sf::engine {
 namespace {
+
+using wire::ServerName;
 
 constexpr std::uint16_t kHttp = 80;
 constexpr std::size_t kLength = 2;
@@ -15,26 +16,77 @@ static_assert(DnsStreamInspector::kMaxQuery + kLength < tcp::Inspector::kMaxSeen
 
 }  // namespace
 
-tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting, Time now) {
-  const wire::ServerName server =
-      ends_.remote.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting);
-  if (server.state == wire::ServerName::State::more) return {};
+bool ServerNameInspector::admits(const ServerName& server, Time now) {
   bool audited = false;
-  if (!gate_.admits_server(ends_.remote, address_, server, &audited)) return {.refused = true};
-  if (audited && watch_ != nullptr) {
-    const FlowNotes notes = watch_->begin(ends_.remote.address, now);
-    FlowEvent event;
-    event.kind = FlowEvent::Kind::audited;
-    event.cause = FlowCause::policy;
-    event.guest = ends_.guest;
-    event.remote = ends_.remote;
-    event.at = now;
-    event.id = notes.id;
-    event.name = notes.name;
-    event.server_name = server.name;
-    watch_->on_flow(event);
+  if (!gate_.admits_server(policy::Protocol::tcp, ends_.remote, address_, server, &audited)) return false;
+  if (server.state == ServerName::State::named) name_ = server.name;
+  if (!audited || watch_ == nullptr) return true;
+  const FlowNotes notes = watch_->begin(ends_.remote.address, now);
+  FlowEvent event;
+  event.kind = FlowEvent::Kind::audited;
+  event.cause = FlowCause::policy;
+  event.guest = ends_.guest;
+  event.remote = ends_.remote;
+  event.at = now;
+  event.id = notes.id;
+  event.name = notes.name;
+  event.server_name = server.name;
+  watch_->on_flow(event);
+  return true;
+}
+
+tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting, Time now) {
+  switch (phase_) {
+    case Phase::hello:
+      break;
+    case Phase::answer:
+      return {};
+    case Phase::second_hello:
+      return second_hello(waiting, now);
+    case Phase::over:
+      return {.done = true};
   }
-  return {.done = true};
+  std::size_t end = 0;
+  const ServerName server =
+      ends_.remote.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting, &end);
+  if (server.state == ServerName::State::more) return {};
+  if (!admits(server, now)) return {.refused = true};
+  if (end == 0) return {.done = true};
+  phase_ = Phase::answer;
+  return {.passes = static_cast<std::uint32_t>(end)};
+}
+
+tcp::Inspector::Verdict ServerNameInspector::second_hello(Bytes waiting, Time now) {
+  const std::size_t before = wire::tls_records_before_handshake(waiting);
+  waiting = drop(waiting, before);
+  // A record that does not fit is not whole in what is shown, and waits for ever: none is as long.
+  if (!waiting.empty() && waiting[0] == wire::kTlsHandshake) {
+    std::size_t end = 0;
+    const ServerName server = wire::tls_server_name(waiting, &end);
+    if (server.state != ServerName::State::more) {
+      if (!admits(server, now)) return {.refused = true};
+      return {.done = true};
+    }
+  }
+  return {.passes = static_cast<std::uint32_t>(before)};
+}
+
+bool ServerNameInspector::to_guest(Bytes bytes, Time) {
+  if (phase_ != Phase::answer) return true;
+  answer_.insert(answer_.end(), bytes.begin(), take(bytes, wire::kMaxTlsAnswer).end());
+  switch (wire::tls_answer(answer_)) {
+    case wire::TlsAnswer::more:
+      // No server needs as much.
+      return answer_.size() < wire::kMaxTlsAnswer;
+    case wire::TlsAnswer::hello_again:
+      phase_ = Phase::second_hello;
+      break;
+    case wire::TlsAnswer::other:
+      phase_ = Phase::over;
+      break;
+  }
+  answer_ = {};
+  return true;
 }
 
 bool DnsStreamInspector::admits(const wire::DnsMessage& message, Time now) {

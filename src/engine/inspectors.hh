@@ -1,7 +1,8 @@
 // What an egress policy has to see of TCP connections (tcp/inspector.hh): the server's name, and DNS over
-// TCP.
+// TCP. UDP is quic_flows.hh's.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/address.hh"
@@ -9,10 +10,12 @@
 #include "engine/flow_table.hh"
 #include "policy/gate.hh"
 #include "tcp/inspector.hh"
+#include "wire/server_name.hh"
 
 namespace sf::engine {
 
-// Holds a connection's first bytes until they have named a server that is allowed.
+// Holds a connection's first bytes until they have named a server that is allowed. What a TLS client sends
+// behind its hello waits for the server's answer, which may ask for another one: that is looked at as well.
 class ServerNameInspector final : public tcp::Inspector {
  public:
   // `gate` and `watch`, which may be null, outlive this. `ends` are as the guest has them, `address` is that
@@ -21,13 +24,23 @@ class ServerNameInspector final : public tcp::Inspector {
       : gate_(gate), ends_(ends), address_(address), watch_(watch) {}
 
   [[nodiscard]] Verdict from_guest(Bytes waiting, Time now) override;
-  [[nodiscard]] bool to_guest(Bytes, Time) override { return true; }
+  [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
+  [[nodiscard]] std::string_view server_name() const { return name_; }
 
  private:
+  enum class Phase : std::uint8_t { hello, answer, second_hello, over };
+
+  // The name was judged; what becomes of the connection.
+  [[nodiscard]] bool admits(const wire::ServerName& server, Time now);
+  [[nodiscard]] Verdict second_hello(Bytes waiting, Time now);
+
   policy::Gate& gate_;
   FlowKey ends_;
   Address address_;
   FlowWatch* watch_;
+  Phase phase_ = Phase::hello;
+  std::string name_;
+  std::vector<std::uint8_t> answer_;  // the server's first bytes, while they are awaited
 };
 
 // Lets DNS messages pass one by one (RFC 1035 section 4.2.2: each with its length before it), and learns from

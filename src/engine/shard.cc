@@ -41,6 +41,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
            config.watch),
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows, config.watch),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows, config.watch),
+      quic_(config.key),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
                  config.key, config.limits.published, config.place, log_, config.watch),
       refusals_(config.watch, config.key),

@@ -26,6 +26,7 @@
 #include "engine/neighbours.hh"
 #include "engine/place.hh"
 #include "engine/published_ports.hh"
+#include "engine/quic_flows.hh"
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
 #include "engine/refusal_records.hh"
@@ -130,6 +131,11 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] bool checksum_holds(const Ingress& in, const wire::IpPacket& packet) const;
   void on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now);
   void on_udp(const Ingress& in, const wire::IpPacket& packet, Time now);
+  // A datagram, or a super-frame of `segment`-byte ones, for the world outside.
+  void forward_udp(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                   const Address& address, std::uint16_t segment, Time now);
+  // What was held between two ends until a server was named.
+  void release_held(const FlowKey& key, const Address& address, Time now);
   void on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now);
   [[nodiscard]] bool may_forward(const Ingress& in, const wire::IpPacket& packet, Time now);
   void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
@@ -183,6 +189,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   Neighbours neighbours_;
   DatagramFlows<udp::Translator, udp::Flow> udp_;
   DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
+  QuicFlows quic_;
   PublishedPorts published_;
   RefusalRecords refusals_;
   services::DhcpServer dhcp_;

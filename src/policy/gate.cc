@@ -72,21 +72,18 @@ bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& addres
   Decision decision(*this);
   if (policy_ == nullptr) return true;
   std::span<const NameMatch> names;
-  if (policy_->has_names()) {
-    // QUIC hides its first bytes' names well enough: there only the address speaks for itself.
-    const bool hidden = protocol == Protocol::udp && seen.port == kHttps && policy_->settings().check_sni;
-    if (!hidden) names = learned_.find(address, *policy_, now);
-  }
+  if (policy_->has_names()) names = learned_.find(address, *policy_, now);
   if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
   return refuse(decision, describe(protocol, seen, learned_.name_of(address)), audited);
 }
 
-bool Gate::wants_server_name(std::uint16_t port) const {
-  return (port == kHttp || port == kHttps) && check_sni_.load(std::memory_order_relaxed);
+bool Gate::wants_server_name(Protocol protocol, std::uint16_t port) const {
+  const bool named = port == kHttps ? protocol != Protocol::icmp : port == kHttp && protocol == Protocol::tcp;
+  return named && check_sni_.load(std::memory_order_relaxed);
 }
 
-bool Gate::admits_server(const Endpoint& seen, const Address& address, const wire::ServerName& server,
-                         bool* audited) {
+bool Gate::admits_server(Protocol protocol, const Endpoint& seen, const Address& address,
+                         const wire::ServerName& server, bool* audited) {
   Decision decision(*this);
   if (policy_ == nullptr) return true;
   const std::string name =
@@ -97,9 +94,8 @@ bool Gate::admits_server(const Endpoint& seen, const Address& address, const wir
     match = policy_->match(name);
     names = {&match, 1};
   }
-  if (policy_->decide(Protocol::tcp, address, seen.port, names).allowed) return true;
-  return refuse(decision,
-                describe(Protocol::tcp, seen, name.empty() ? "no server name" : "server name " + name),
+  if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
+  return refuse(decision, describe(protocol, seen, name.empty() ? "no server name" : "server name " + name),
                 audited);
 }
 

@@ -48,10 +48,10 @@ class Gate {
   [[nodiscard]] bool admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now,
                             bool* audited = nullptr);
   // Must the server's name be seen before a byte of the flow leaves?
-  [[nodiscard]] bool wants_server_name(std::uint16_t port) const;
+  [[nodiscard]] bool wants_server_name(Protocol protocol, std::uint16_t port) const;
   // A flow that was admitted, and whose first bytes have named a server. Decided as if its address were known
   // by that name alone.
-  [[nodiscard]] bool admits_server(const Endpoint& seen, const Address& address,
+  [[nodiscard]] bool admits_server(Protocol protocol, const Endpoint& seen, const Address& address,
                                    const wire::ServerName& server, bool* audited = nullptr);
 
   // A query with one question. Anything but a question (opcode 0) is refused.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/address.hh"
 #include "base/flow_events.hh"
@@ -43,6 +44,9 @@ struct Flow {
   std::uint8_t dns_server = 0;  // which one is tried
   Time connect_deadline = kNever;
   Time retry_at = kNever;  // waits for pool memory until then
+  // The guest is through, and the host has not taken all: looked at again then, and how much that was.
+  Time linger_at = kNever;
+  std::uint32_t linger_held = 0;
 
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;

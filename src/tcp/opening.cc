@@ -169,6 +169,7 @@ void Translator::end(Flow& flow, bool abort_host) {
   flow.connection.close();
   flow.connect_deadline = kNever;
   flow.retry_at = kNever;
+  flow.linger_at = kNever;
   flow.to_guest.clear();
   flow.from_guest.clear();
   flow.held = 0;

@@ -30,7 +30,8 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
   if (outcome.reset) {
     ++counters_.resets_from_guest;
     // In TIME-WAIT both streams were whole: what the guest was told has arrived still goes to the host.
-    if (flow.held > 0 && flow.connection.guest_finished() && flow.connection.fin_acked()) return;
+    if (flow.held > 0 && flow.connection.guest_finished() && flow.connection.fin_acked())
+      return linger(flow, now);
     flow.ends_by(dialling     ? FlowCause::guest_refused
                  : connecting ? FlowCause::withdrawn
                               : FlowCause::guest_reset);
@@ -48,6 +49,7 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
     end(flow, false);
     return;
   }
+  linger(flow, now);
   if (flow.connection.unacknowledged() >= Connection::kCapacity / 2) {
     while (flow.connection.ack_pending() && emit(flow, now).has_value()) {
     }
@@ -332,11 +334,24 @@ void Translator::on_deadline(Flow& flow, Time now) {
     reset_guest(flow);
   } else if (finished(flow)) {
     end(flow, false);
+  } else if (flow.linger_at <= now && flow.held == flow.linger_held) {
+    ++counters_.given_up;
+    flow.ends_by(FlowCause::no_answer);
+    end(flow, true);
+  } else {
+    linger(flow, now);
   }
 }
 
+void Translator::linger(Flow& flow, Time now) {
+  if (flow.connection.phase() != Connection::Phase::closed) return;
+  if (flow.linger_at != kNever && flow.linger_at > now) return;
+  flow.linger_at = now + kLinger;
+  flow.linger_held = flow.held;
+}
+
 Time Translator::deadline(const Flow& flow) {
-  return std::min({flow.connection.deadline(), flow.connect_deadline, flow.retry_at});
+  return std::min({flow.connection.deadline(), flow.connect_deadline, flow.retry_at, flow.linger_at});
 }
 
 }  // namespace sf::tcp

@@ -46,6 +46,7 @@ class Translator {
  public:
   static constexpr Duration kDnsConnectTimeout = 3s;  // then the next name server
   static constexpr Duration kStarvedRetry = 10ms;
+  static constexpr Duration kLinger = 15min;  // for a host that takes nothing of what a closed guest has said
   // Per flow and turn, so that no flow starves the others: frames, each 64 KiB of a larger one counted.
   static constexpr std::uint32_t kFramesPerFlush = 8;
   // The guest is offered no larger MSS at any MTU, where its super-frames come whole anyway: four make one.
@@ -85,7 +86,8 @@ class Translator {
 
   [[nodiscard]] static Time deadline(const Flow& flow);
   // Nothing is left to do: the flow may be destroyed. What the guest was told has arrived stays until the
-  // host has taken it, also when the guest is through.
+  // host has taken it, also when the guest is through; unless the host takes nothing for kLinger, which is
+  // longer than Linux lets a closed socket try (tcp_orphan_retries).
   [[nodiscard]] static bool finished(const Flow& flow) {
     return flow.connection.phase() == Connection::Phase::closed && flow.held == 0;
   }
@@ -118,6 +120,8 @@ class Translator {
   void reset_guest(Flow& flow);
   void end(Flow& flow, bool abort_host);
   void update_window(Flow& flow);
+  // After what may have ended the guest's side.
+  static void linger(Flow& flow, Time now);
   [[nodiscard]] std::uint32_t max_payload(const Flow& flow) const;
   [[nodiscard]] std::uint32_t capacity() const;
 

@@ -1,6 +1,8 @@
 #include "udp/translator.hh"
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace sf::udp {
 namespace {
@@ -37,6 +39,21 @@ struct QuoteOf {
 };
 
 }  // namespace
+
+const std::string* Flow::server_name(const Endpoint& remote) const {
+  const auto known = std::ranges::find(servers, remote, &NamedServer::remote);
+  return known != servers.end() ? &known->name : nullptr;
+}
+
+void Flow::remember_server(const Endpoint& remote, std::string name) {
+  const auto known = std::ranges::find(servers, remote, &NamedServer::remote);
+  if (known != servers.end()) {
+    known->name = std::move(name);
+    return;
+  }
+  if (servers.size() >= kMaxServers) servers.erase(servers.begin());
+  servers.push_back({remote, std::move(name)});
+}
 
 HostError Translator::open(Flow& flow, host::Token token, Time now) {
   const auto socket = host_.open_datagram(host::DatagramKind::udp, flow.guest.address.is_v4(), token);

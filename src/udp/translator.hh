@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/flow_peers.hh"
@@ -31,7 +32,19 @@
 
 namespace sf::udp {
 
+// A server that has been named to a remote end.
+struct NamedServer {
+  Endpoint remote;  // as the guest addresses it
+  std::string name;
+};
+
 struct Flow {
+  static constexpr std::size_t kMaxServers = 16;  // that are remembered
+
+  // What a server was called at `remote`; null: it was not looked for, or has no name.
+  [[nodiscard]] const std::string* server_name(const Endpoint& remote) const;
+  void remember_server(const Endpoint& remote, std::string name);
+
   Endpoint guest;
   MacAddress guest_mac;
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
@@ -43,6 +56,7 @@ struct Flow {
   // The last destination that the egress policy has let pass, and which policy that was.
   Endpoint admitted{};
   std::uint32_t admitted_by = 0;
+  std::vector<NamedServer> servers;  // by QUIC, where names are checked; the latest one last
   std::unique_ptr<FlowPeers> peers;  // where somebody watches; filled in by the engine
 };
 
