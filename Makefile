@@ -58,10 +58,11 @@ test-e2e-threads: build ## end-to-end tests, every guest with --threads 2
 # TSan needs addresses where older kernels put them (setarch -R).
 build-tsan: deps ## the build with ThreadSanitizer, in build-tsan/
 	@mkdir -p build-tsan; $(CONFIGURE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSF_SANITIZE_THREADS=ON >build-tsan/configure.log 2>&1 || { cat build-tsan/configure.log; exit 1; }
-	@ninja -C build-tsan -j $(JOBS) slirp-forwarder unit_engine delay_line
+	@ninja -C build-tsan -j $(JOBS) slirp-forwarder unit_engine unit_flowlog delay_line
 
 test-tsan: build-tsan ## what threads share, with ThreadSanitizer
 	@setarch -R build-tsan/tests/unit_engine --gtest_filter='Mailbox*:*Shards*' --gtest_brief=1
+	@setarch -R build-tsan/tests/unit_flowlog --gtest_filter='FlowLog*' --gtest_brief=1
 	@setarch -R $(LAB) --binary build-tsan/slirp-forwarder $(PYTEST) -m core tests/e2e/test_threads.py
 
 # By unit tests and the simulator. Programs of end-to-end tests are confined, and could not write the counts down.
