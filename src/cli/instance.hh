@@ -34,6 +34,8 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] engine::FlowList flows(std::size_t limit) const override;
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
+  [[nodiscard]] control::MetricsReport metrics() const override;
+  [[nodiscard]] control::Refusals refusals(std::size_t most) const override;
   [[nodiscard]] control::PolicyReport policy() const override { return policy_.report(); }
   [[nodiscard]] Result<void> set_policy(const std::string& name, const std::string& text) override {
     return policy_.set(name, text);

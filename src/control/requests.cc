@@ -290,8 +290,22 @@ Json describe(const engine::Totals& totals) {
           {"frames_dropped", totals.frames_dropped}, {"flows", totals.flows}};
 }
 
+Json describe(const std::vector<std::pair<std::string, std::uint64_t>>& refused) {
+  Json list = Json::array();
+  for (const auto& [target, count] : refused) list.push_back({{"target", target}, {"count", count}});
+  return list;
+}
+
 std::string statistics(const Json&, Instance& instance) {
-  return returned(describe(instance.totals()));
+  const engine::Totals totals = instance.totals();
+  const Refusals refusals = instance.refusals(kRefusalsInStatistics);
+  Json json = describe(totals);
+  for (std::size_t i = 0; i < totals.drops.size(); ++i) {
+    json["drops"][wire::to_string(static_cast<wire::DropReason>(i))] = totals.drops[i];
+  }
+  json["refusals"] = refusals.total;
+  json["refused"] = describe(refusals.targets);
+  return returned(std::move(json));
 }
 
 std::string info(const Json&, Instance& instance) {
@@ -312,9 +326,6 @@ std::string info(const Json&, Instance& instance) {
 
 std::string policy_reply(const Instance& instance) {
   const PolicyReport report = instance.policy();
-  Json refused = Json::array();
-  for (const auto& [target, count] : report.refused)
-    refused.push_back({{"target", target}, {"count", count}});
   return returned({{"active", report.active},
                    {"rules", report.rules},
                    {"audit", report.settings.audit},
@@ -322,7 +333,7 @@ std::string policy_reply(const Instance& instance) {
                    {"dns_refusal", report.settings.refuse_with_refused ? "refused" : "nxdomain"},
                    {"ttl_floor", report.settings.ttl_floor},
                    {"refusals", report.refusals},
-                   {"refused", std::move(refused)}});
+                   {"refused", describe(report.refused)}});
 }
 
 std::string policy_changed(const char* request, const Result<void>& changed, const Instance& instance) {

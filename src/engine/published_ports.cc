@@ -234,7 +234,8 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, udp::Translator:
   const udp::Translator::Payload payload = udp_.gather(run);
   const auto status = to_guest_.send_udp(mac_of(client->key.guest.address), header, client->key.remote.port,
                                          client->key.guest.port, payload.bytes, payload.segment_size);
-  if (status == link::Status::ok) udp_.count_to_guest(client->flow, payload.bytes.size());
+  if (status != link::Status::ok) return;
+  udp_.count_to_guest(client->flow, payload.bytes.size(), udp::Translator::datagrams_of(run));
 }
 
 PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId socket, const Endpoint& from,
@@ -266,6 +267,7 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   client.port = port.info.id;
   timers_.set(client.timer, now + kClientIdle, make_token(TokenKind::client, handle));
   ++port.info.accepted;
+  ++clients_seen_;
   return &client;
 }
 

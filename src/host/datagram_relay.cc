@@ -50,6 +50,7 @@ bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint
       // A port that is closed inside says so with the next call; what is lost then is lost as on any path.
       if (::send(client->socket.get(), buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
         client->bytes_to_guest += count;
+        bytes_to_guest_ += count;
       } else if (!is_passing(errno)) {
         forget(by_peer_.at({port, client->peer}));
       }
@@ -75,6 +76,7 @@ DatagramRelay::Client* DatagramRelay::client_of(std::uint32_t port, int port_fd,
   client.guest = guest;
   client.last_active = now;
   ++clients;
+  ++clients_seen_;
   if (sweep_at_ == kNever) sweep_at_ = now + kIdle;
   sockets_.take({.stream = false, .v4 = guest.address.is_v4()},
                 [this, handle](UniqueFd socket) { on_socket(handle, std::move(socket)); });
@@ -98,6 +100,7 @@ void DatagramRelay::on_socket(Handle handle, UniqueFd socket) {
   for (const auto& datagram : std::exchange(client->held, {})) {
     if (::send(client->socket.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
       client->bytes_to_guest += datagram.size();
+      bytes_to_guest_ += datagram.size();
     } else if (!is_passing(errno)) {
       forget(handle);
       return;
@@ -132,6 +135,7 @@ bool DatagramRelay::end_turn(Time now) {
       const auto count = static_cast<std::size_t>(got);
       if (send_from(client->port_fd, Bytes(buffer_.get(), count), client->peer, client->local)) {
         client->bytes_from_guest += count;
+        bytes_from_guest_ += count;
       }
     }
     if (left > 0) continue;
@@ -163,8 +167,6 @@ void DatagramRelay::forget_port(std::uint32_t port) {
 
 void DatagramRelay::forget(Handle handle) {
   const Client& client = clients_.existing(handle);
-  past_to_guest_ += client.bytes_to_guest;
-  past_from_guest_ += client.bytes_from_guest;
   by_peer_.erase({client.port, client.peer});
   clients_.destroy(handle);
 }

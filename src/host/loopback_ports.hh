@@ -115,7 +115,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
   std::vector<Handle> again_;
   bool held_back_ = false;  // a limit was reached: clients wait
   Time retry_at_ = kNever;
-  LoopbackTotals past_;  // of what has ended
+  LoopbackTotals streams_;  // TCP alone, and without `flows`
 };
 
 }  // namespace sf::host

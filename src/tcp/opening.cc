@@ -50,6 +50,7 @@ Connection Translator::dial(const Endpoint& guest, const Endpoint& remote, Time 
 
 void Translator::adopt(Flow& flow, host::SocketId socket) {
   ++counters_.opened;
+  ++counters_.adopted;
   flow.socket = socket;
   flow.host_writable = true;
   flow.host_readable = true;
@@ -145,6 +146,13 @@ void Translator::abort(Flow& flow) {
   if (!finished(flow)) reset_guest(flow);
 }
 
+void Translator::note_round_trips(const Flow& flow) {
+  if (!measures_) return;
+  if (const auto remote = host_.round_trip(flow.socket)) remote_round_trips_.observe(*remote);
+  const Duration guest = flow.connection.transmit().rtt().smoothed();
+  if (guest != Duration::zero()) guest_round_trips_.observe(guest);
+}
+
 void Translator::end(Flow& flow, bool abort_host) {
   flow.connection.close();
   flow.connect_deadline = kNever;
@@ -154,6 +162,7 @@ void Translator::end(Flow& flow, bool abort_host) {
   flow.held = 0;
   flow.inspector.reset();
   if (flow.socket == host::kNoSocket) return;
+  note_round_trips(flow);
   if (abort_host) {
     host_.abort(flow.socket);
   } else {

@@ -149,6 +149,7 @@ void Translator::pass_fin_on(Flow& flow) {
   flow.send_shut = true;
   host_.shutdown_send(flow.socket);
   if (flow.host_ended) {
+    note_round_trips(flow);
     host_.close(flow.socket);
     flow.socket = host::kNoSocket;
   }
@@ -213,6 +214,7 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   flow.host_ended = true;
   flow.connection.host_finished();
   if (flow.send_shut) {
+    note_round_trips(flow);
     host_.close(flow.socket);
     flow.socket = host::kNoSocket;
   }

@@ -22,6 +22,7 @@
 #include <span>
 #include <vector>
 
+#include "base/duration_histogram.hh"
 #include "base/log.hh"
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
@@ -34,6 +35,7 @@ namespace sf::tcp {
 
 struct Counters {
   std::uint64_t opened = 0;
+  std::uint64_t adopted = 0;  // of those, through published ports
   std::uint64_t refused = 0;  // the host could not connect
   std::uint64_t resets_from_guest = 0;
   std::uint64_t resets_to_guest = 0;
@@ -87,6 +89,10 @@ class Translator {
     return flow.connection.phase() == Connection::Phase::closed && flow.held == 0;
   }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  // From now on, of each connection at its end: a system call for the remote one.
+  void measure_round_trips() { measures_ = true; }
+  [[nodiscard]] const DurationHistogram& remote_round_trips() const { return remote_round_trips_; }
+  [[nodiscard]] const DurationHistogram& guest_round_trips() const { return guest_round_trips_; }
 
  private:
   [[nodiscard]] Opening opening(const Endpoint& guest, const Endpoint& remote, Time now) const;
@@ -110,6 +116,8 @@ class Translator {
   void send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset, std::uint32_t length);
   void reset_guest(Flow& flow);
   void end(Flow& flow, bool abort_host);
+  // Before the socket of a connection goes.
+  void note_round_trips(const Flow& flow);
   void update_window(Flow& flow);
   [[nodiscard]] std::uint32_t max_payload(const Flow& flow) const;
   [[nodiscard]] std::uint32_t capacity() const;
@@ -123,6 +131,9 @@ class Translator {
   std::vector<std::uint8_t> inspected_;  // what an inspector is shown, in one piece
   Once out_of_descriptors_;
   Counters counters_;
+  bool measures_ = false;
+  DurationHistogram remote_round_trips_;
+  DurationHistogram guest_round_trips_;
 };
 
 }  // namespace sf::tcp

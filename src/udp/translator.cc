@@ -20,11 +20,6 @@ constexpr int kMaxBatches = 8;
 // Payload of a super-frame that we put together ourselves; with headers well within 65,535.
 constexpr std::size_t kMaxGathered = 60000;
 
-std::size_t datagram_count(const host::ReceivedDatagram& datagram) {
-  if (datagram.segment_size == 0 || datagram.payload.empty()) return 1;
-  return (datagram.payload.size() + datagram.segment_size - 1) / datagram.segment_size;
-}
-
 link::FlowEnds ends(const Flow& flow) {
   return {flow.guest.address, flow.guest_mac, flow.socket};
 }
@@ -43,6 +38,7 @@ HostError Translator::open(Flow& flow, host::Token token, Time now) {
   if (!socket) return socket.error();
   flow.socket = *socket;
   flow.last_active = now;
+  ++counters_.opened;
   return HostError::none;
 }
 
@@ -83,7 +79,8 @@ bool Translator::may_wait(const Outgoing& outgoing) const {
 
 void Translator::sent(const Outgoing& outgoing) {
   const std::size_t size = outgoing.datagram.payload.size();
-  ++counters_.from_guest;
+  const std::size_t segment = outgoing.datagram.options.segment_size;
+  counters_.from_guest += segment == 0 ? 1 : (size + segment - 1) / segment;
   counters_.bytes_from_guest += size;
   outgoing.flow->bytes_from_guest += size;
 }
@@ -160,6 +157,12 @@ std::size_t Translator::run_length(Received received) const {
   return count;
 }
 
+std::size_t Translator::datagrams_of(Received run) {
+  const host::ReceivedDatagram& first = run.front();
+  if (run.size() > 1 || first.segment_size == 0 || first.payload.empty()) return run.size();
+  return (first.payload.size() + first.segment_size - 1) / first.segment_size;
+}
+
 Translator::Payload Translator::gather(Received run) {
   const host::ReceivedDatagram& first = run.front();
   if (run.size() == 1) return {first.payload, first.segment_size};
@@ -182,7 +185,7 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
     return link::Status::dropped;
   }
   const Payload payload = gather(run);
-  const std::size_t datagrams = run.size() > 1 ? run.size() : datagram_count(first);
+  const std::size_t datagrams = datagrams_of(run);
   wire::IpHeader header;
   header.source = *source;
   header.destination = flow.guest.address;
@@ -193,8 +196,11 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   flow.last_active = now;
   const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
                                                  payload.bytes, payload.segment_size);
-  if (status == link::Status::ok) count_to_guest(flow, payload.bytes.size());
-  (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
+  if (status == link::Status::ok) {
+    count_to_guest(flow, payload.bytes.size(), datagrams);
+  } else {
+    counters_.not_delivered += datagrams;
+  }
   return status;
 }
 

@@ -44,7 +44,8 @@ struct Flow {
 };
 
 struct Counters {
-  std::uint64_t from_guest = 0;     // datagrams handed to the host (a super-frame is one)
+  std::uint64_t opened = 0;         // flows
+  std::uint64_t from_guest = 0;     // datagrams handed to the host (segments counted singly)
   std::uint64_t to_guest = 0;       // datagrams handed to the link (segments counted singly)
   std::uint64_t not_sent = 0;       // the host did not take it
   std::uint64_t not_delivered = 0;  // cut short on the way, or the link did not take it
@@ -77,16 +78,19 @@ class Translator {
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   // Sends what waits. Their flows must not be closed before.
   void flush(Time now);
-  // Notes that a datagram went to the guest by another way than on_readable().
-  void count_to_guest(Flow& flow, std::size_t bytes) {
+  // Notes that datagrams went to the guest by another way than on_readable().
+  void count_to_guest(Flow& flow, std::size_t bytes, std::size_t datagrams) {
     flow.bytes_to_guest += bytes;
     counters_.bytes_to_guest += bytes;
+    counters_.to_guest += datagrams;
   }
   // Passes on what has arrived. True where more may be left, and it is to be called again without an event.
   [[nodiscard]] bool on_readable(Flow& flow, Time now);
   using Received = std::span<const host::ReceivedDatagram>;
   // How many datagrams from the front can go to the guest as one super-frame; at least 1.
   [[nodiscard]] std::size_t run_length(Received received) const;
+  // How many datagrams a run has: a received super-frame is one of it.
+  [[nodiscard]] static std::size_t datagrams_of(Received run);
   // Such a run as one payload, valid until the next call.
   struct Payload {
     Bytes bytes;
