@@ -12,11 +12,11 @@
 namespace sf::control {
 
 struct MetricsReport {
-  engine::Metrics engine;  // of all shards
-  host::LoopbackTotals loopback;
+  engine::Metrics engine{};  // of all shards
+  host::LoopbackTotals loopback{};
   std::uint64_t policy_refusals = 0;
   unsigned threads = 0;  // that move packets
-  std::string version;
+  std::string version{};
 };
 
 // Of the process; what could not be learnt is left out.
