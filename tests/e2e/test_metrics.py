@@ -291,7 +291,7 @@ def test_confined(lab, make_guest, scrape):
     from test_confinement import kinds, status_of
 
     guest = make_guest("--metrics", str(PORT))
-    assert status_of(guest.forwarder)["Seccomp"] == "2"
+    wait_for(lambda: status_of(guest.forwarder)["Seccomp"] == "2", 5, "the filter")
     scrape()
     files = {kind for kind in kinds(guest.forwarder) if kind.startswith("/")}
     assert files == {"/dev/net/tun", f"/proc/{guest.forwarder}/statm"}, files
