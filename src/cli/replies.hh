@@ -51,7 +51,7 @@ struct FlowReply {
   std::uint64_t bytes_to_guest = 0;
   std::optional<std::uint64_t> rtt_us;         // to the guest
   std::optional<std::uint64_t> remote_rtt_us;  // beyond the host
-  std::string name;                            // of the remote end, where the instance knows it
+  std::string name{};                          // of the remote end, where the instance knows it
 };
 
 struct FlowsReply {

@@ -45,7 +45,10 @@ class Terminal {
   void leave();
 
   [[nodiscard]] Size size() const;
-  void write(std::string_view text) { output_ += text; }
+  void write(std::string_view text) {
+    output_ += text;
+    flush();
+  }
   // What was written before has not gone out yet: it is no use to write more.
   [[nodiscard]] bool is_behind() const { return !output_.empty(); }
   [[nodiscard]] Event wait();
