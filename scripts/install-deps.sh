@@ -12,7 +12,7 @@ tests=(
   python3 python3-pytest python3-scapy iproute2 iperf3 slirp4netns passt curl bind9-dnsutils isc-dhcp-client udhcpc
   dhcpcd-base net-tools wget traceroute netcat-openbsd uidmap iputils-ping ethtool strace tcpdump tshark procps
   podman buildah rootlesskit crun conmon catatonit busybox-static nginx wrk nftables linux-perf dnsmasq-base openssl git
-  util-linux mandoc clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
+  util-linux mandoc prometheus tmux clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
 )
 
 wanted=("${build[@]}")
@@ -34,7 +34,7 @@ if ((EUID != 0)); then
   root=(sudo)
 fi
 echo "install-deps: installing ${missing[*]}"
-# nginx and Podman come with services, and starting one on this machine is not what the tests need. A machine that has
+# nginx, Prometheus and Podman come with services, and starting one on this machine is not what the tests need. A machine that has
 # a policy of its own for services keeps it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -46,6 +46,8 @@ fi
 "${root[@]}" apt-get update -qq
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 # Nor at the next start of the machine.
-if [[ " ${missing[*]} " == *" nginx "* ]] && command -v systemctl >/dev/null; then
-  "${root[@]}" systemctl --quiet disable nginx.service || true
-fi
+for service in nginx prometheus; do
+  if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
+    "${root[@]}" systemctl --quiet disable "$service.service" || true
+  fi
+done
