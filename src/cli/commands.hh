@@ -8,6 +8,7 @@
 //     top [--interval SECONDS] [INSTANCE]
 //     policy [--json] [INSTANCE [show]]
 //     policy [--json] INSTANCE set FILE | allow RULE... | deny RULE... | reset
+//     policy suggest FLOWLOG [--output FILE]
 //
 // control_run.hh carries them out.
 #pragma once
@@ -36,12 +37,14 @@ struct ControlCommand {
     policy_show,
     policy_set,
     policy_insert,
-    policy_reset
+    policy_reset,
+    policy_suggest
   };
   Action action = Action::ls;
   std::optional<std::string> instance;  // absent: the only one there is
   std::vector<std::string> ports;       // never empty for port_add and port_rm
-  std::string file;                     // for policy_set
+  std::string file;                     // for policy_set and policy_suggest
+  std::string output;                   // for policy_suggest; empty: standard output
   std::vector<std::string> rules;       // for policy_insert: in this order before all others
   bool allow = false;                   // what they do
   bool loopback = false;

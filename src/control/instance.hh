@@ -32,6 +32,11 @@ struct Refusals {
   std::vector<std::pair<std::string, std::uint64_t>> targets;  // the most frequent first
 };
 
+struct FlowLogReport {
+  std::uint64_t written = 0;  // records
+  std::uint64_t dropped = 0;
+};
+
 class Instance {
  public:
   Instance() = default;
@@ -51,6 +56,8 @@ class Instance {
   [[nodiscard]] virtual MetricsReport metrics() const = 0;
   // What the egress policy has refused, `most` targets of it.
   [[nodiscard]] virtual Refusals refusals(std::size_t most) const = 0;
+  // Absent: none is written.
+  [[nodiscard]] virtual std::optional<FlowLogReport> flow_log() const { return std::nullopt; }
   // The egress policy. What changes it returns an Error of one line where it could not, and then nothing has
   // changed.
   [[nodiscard]] virtual PolicyReport policy() const = 0;

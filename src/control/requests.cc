@@ -252,17 +252,20 @@ std::string microseconds_or_null(const std::optional<Duration>& duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::microseconds>(*duration).count());
 }
 
-// By hand: nothing in it needs quoting, and it is several times faster than building a Json of each flow.
+// By hand: nothing in it but a name needs quoting, and it is several times faster than building a Json of
+// each flow.
 void append_flow(std::string& out, const FlowInfo& flow) {
   const bool anywhere = flow.remote == Endpoint{};
   fmt::format_to(
       std::back_inserter(out),
       R"({{"protocol":"{}","inbound":{},"guest_addr":"{}","guest_port":{},"remote_addr":"{}","remote_port":{},)"
-      R"("state":"{}","bytes_from_guest":{},"bytes_to_guest":{},"rtt_us":{},"remote_rtt_us":{}}})",
+      R"("state":"{}","bytes_from_guest":{},"bytes_to_guest":{},"rtt_us":{},"remote_rtt_us":{})",
       name_of(flow.protocol), flow.inbound, flow.guest.address.to_string(), flow.guest.port,
       anywhere ? std::string() : flow.remote.address.to_string(), flow.remote.port, flow.state,
       flow.bytes_from_guest, flow.bytes_to_guest, microseconds_or_null(flow.rtt),
       microseconds_or_null(flow.remote_rtt));
+  if (!flow.name.empty()) out += R"(,"name":)" + to_text(Json(flow.name));
+  out += '}';
 }
 
 std::string list_flows(const Json& arguments, Instance& instance) {
@@ -305,6 +308,9 @@ std::string statistics(const Json&, Instance& instance) {
   }
   json["refusals"] = refusals.total;
   json["refused"] = describe(refusals.targets);
+  if (const auto flow_log = instance.flow_log()) {
+    json["flow_log"] = {{"written", flow_log->written}, {"dropped", flow_log->dropped}};
+  }
   return returned(std::move(json));
 }
 

@@ -1,5 +1,6 @@
 #include "engine/inspectors.hh"
 
+#include "services/dns_forwarder.hh"
 #include "wire/dns.hh"
 #include "wire/server_name.hh"
 
@@ -14,24 +15,50 @@ static_assert(DnsStreamInspector::kMaxQuery + kLength < tcp::Inspector::kMaxSeen
 
 }  // namespace
 
-tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting) {
+tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting, Time now) {
   const wire::ServerName server =
-      seen_.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting);
+      ends_.remote.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting);
   if (server.state == wire::ServerName::State::more) return {};
-  if (!gate_.admits_server(seen_, address_, server)) return {.refused = true};
+  bool audited = false;
+  if (!gate_.admits_server(ends_.remote, address_, server, &audited)) return {.refused = true};
+  if (audited && watch_ != nullptr) {
+    const FlowNotes notes = watch_->begin(ends_.remote.address, now);
+    FlowEvent event;
+    event.kind = FlowEvent::Kind::audited;
+    event.cause = FlowCause::policy;
+    event.guest = ends_.guest;
+    event.remote = ends_.remote;
+    event.at = now;
+    event.id = notes.id;
+    event.name = notes.name;
+    event.server_name = server.name;
+    watch_->on_flow(event);
+  }
   return {.done = true};
 }
 
-tcp::Inspector::Verdict DnsStreamInspector::from_guest(Bytes waiting) {
+bool DnsStreamInspector::admits(const wire::DnsMessage& message, Time now) {
+  bool audited = false;
+  const bool admitted =
+      gate_->ask(message.header, message.question, &audited) == policy::Gate::Question::passes;
+  if (watch_ == nullptr || (admitted && !audited)) return admitted;
+  services::tell_refused_question(*watch_, guest_, message.question, audited, now);
+  return admitted;
+}
+
+tcp::Inspector::Verdict DnsStreamInspector::from_guest(Bytes waiting, Time now) {
   Verdict verdict;
+  if (gate_ == nullptr) {
+    verdict.passes = static_cast<std::uint32_t>(waiting.size());
+    return verdict;
+  }
   while (waiting.size() >= kLength) {
     const std::size_t length = load_be16(waiting.data());
     if (length > kMaxQuery) return {.refused = true};
     if (waiting.size() < kLength + length) break;
     const auto message = wire::DnsMessage::parse(waiting.subspan(kLength, length));
     if (!message || message->header.response) return {.refused = true};
-    if (gate_.ask(message->header, message->question) != policy::Gate::Question::passes)
-      return {.refused = true};
+    if (!admits(*message, now)) return {.refused = true};
     verdict.passes += static_cast<std::uint32_t>(kLength + length);
     waiting = drop(waiting, kLength + length);
   }
@@ -45,7 +72,8 @@ bool DnsStreamInspector::to_guest(Bytes bytes, Time now) {
     answer_.insert(answer_.end(), part.begin(), part.end());
     bytes = drop(bytes, part.size());
     if (answer_.size() < kLength || answer_.size() < kLength + load_be16(answer_.data())) continue;
-    if (!gate_.learn(drop(answer_, kLength), now)) return false;
+    if (watch_ != nullptr) watch_->on_dns_answer(drop(answer_, kLength));
+    if (gate_ != nullptr && !gate_->learn(drop(answer_, kLength), now)) return false;
     answer_.clear();
   }
   return true;

@@ -56,6 +56,7 @@ struct FlowInfo {
   std::optional<Duration> rtt{};            // to the guest, TCP only, once measured
   std::optional<Duration> remote_rtt{};     // to the remote end, as the host has measured it; TCP only
   host::SocketId socket = host::kNoSocket;  // TCP only: whom to ask for that
+  std::string name{};                       // of the remote end, where somebody keeps a record of flows
 };
 
 struct FlowList {

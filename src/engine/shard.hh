@@ -29,6 +29,7 @@
 #include "engine/published_ports.hh"
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
+#include "engine/refusal_records.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
 #include "host/host.hh"
@@ -67,6 +68,7 @@ struct ShardConfig {
   Place place{};
   policy::Gate* gate = nullptr;  // the egress policy, which all shards share; null: there is none
   bool round_trips = false;      // are measured at each TCP connection's end
+  FlowWatch* watch = nullptr;    // this shard's own; null: nobody keeps a record of its flows
 };
 
 // What each of `count` shards may have, so that all together have what one would.
@@ -139,7 +141,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   // The egress policy lets a datagram of `flow` (null: of a new one) pass.
   template <typename Flow>
   [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation,
-                            const Endpoint& seen, const Address& address, Time now);
+                            const FlowKey& ends, const Address& address, Time now);
+  [[nodiscard]] bool gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address,
+                                 Time now);
   // The egress policy, where there is one now.
   [[nodiscard]] policy::Gate* gate() const {
     return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
@@ -149,7 +153,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
     flow.admitted = seen;
     flow.admitted_by = generation;
   }
-  [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const Endpoint& seen, const link::Route& route);
+  [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const FlowKey& ends, const link::Route& route);
 
   // local_services.cc
   void on_arp(Bytes body, Time now);
@@ -185,6 +189,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   DatagramFlows<udp::Translator, udp::Flow> udp_;
   DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
   PublishedPorts published_;
+  RefusalRecords refusals_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;
@@ -193,6 +198,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   ShardStats stats_;
   Mail mail_;
   bool mail_waits_ = false;
+  Time now_{};              // of the last turn
   bool link_ready_ = true;  // frames may have come before the loop began to watch
   bool alive_ = true;
 };

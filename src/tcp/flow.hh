@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/address.hh"
+#include "base/flow_events.hh"
 #include "base/time.hh"
 #include "host/host.hh"
 #include "tcp/connection.hh"
@@ -45,6 +46,14 @@ struct Flow {
 
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
+  std::uint64_t packets_from_guest = 0;  // frames: a super-frame is one
+  std::uint64_t packets_to_guest = 0;
+  FlowCause cause = FlowCause::none;  // of its end: the first one counts
+  std::unique_ptr<FlowNotes> notes;   // where somebody watches; filled in by the engine
+
+  void ends_by(FlowCause why) {
+    if (cause == FlowCause::none) cause = why;
+  }
 };
 
 }  // namespace sf::tcp

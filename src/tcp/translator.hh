@@ -75,9 +75,12 @@ class Translator {
   // Sends what the turn has gathered. True: its budget has ended, more is left.
   [[nodiscard]] bool flush(Flow& flow, Time now);
   // Ends the flow: resets both sides.
-  void abort(Flow& flow);
+  void abort(Flow& flow, FlowCause cause = FlowCause::program_end);
   // Ends the flow without a word to the guest, which has forgotten it.
-  void forget(Flow& flow) { end(flow, true); }
+  void forget(Flow& flow) {
+    flow.ends_by(FlowCause::replaced);
+    end(flow, true);
+  }
   // A RST for a segment of no flow (RFC 9293 section 3.10.7.1).
   void refuse_segment(const MacAddress& to, const Endpoint& guest, const Endpoint& remote,
                       const wire::TcpSegment& segment);
@@ -102,7 +105,11 @@ class Translator {
   void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
   // Shows the flow's inspector what has come. False: the flow was reset.
   void gather_uninspected(Flow& flow);
-  [[nodiscard]] bool inspect(Flow& flow);
+  [[nodiscard]] bool inspect(Flow& flow, Time now);
+  // Of a flow that somebody watches: the server that its first bytes name.
+  static void note_server_name(Flow& flow, Bytes payload);
+  void close_socket(Flow& flow);
+  void note_round_trip(Flow& flow);
   [[nodiscard]] static std::uint32_t sendable(const Flow& flow) {
     return flow.inspector == nullptr ? flow.held : flow.inspector->cleared;
   }
@@ -116,8 +123,6 @@ class Translator {
   void send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset, std::uint32_t length);
   void reset_guest(Flow& flow);
   void end(Flow& flow, bool abort_host);
-  // Before the socket of a connection goes.
-  void note_round_trips(const Flow& flow);
   void update_window(Flow& flow);
   [[nodiscard]] std::uint32_t max_payload(const Flow& flow) const;
   [[nodiscard]] std::uint32_t capacity() const;

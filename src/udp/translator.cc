@@ -20,6 +20,11 @@ constexpr int kMaxBatches = 8;
 // Payload of a super-frame that we put together ourselves; with headers well within 65,535.
 constexpr std::size_t kMaxGathered = 60000;
 
+std::size_t datagram_count(Bytes payload, std::uint16_t segment_size) {
+  if (segment_size == 0 || payload.empty()) return 1;
+  return (payload.size() + segment_size - 1) / segment_size;
+}
+
 link::FlowEnds ends(const Flow& flow) {
   return {flow.guest.address, flow.guest_mac, flow.socket};
 }
@@ -55,6 +60,7 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;
+  if (flow.peers != nullptr) flow.peers->begin({packet.destination, datagram.destination_port}, now);
   const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}};
   if (may_wait(outgoing)) {
     waiting_.push_back(outgoing);
@@ -63,7 +69,7 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
   flush(now);
   const HostError error = host_.send_datagram(flow.socket, to, datagram.payload, options);
   if (error == HostError::none) {
-    sent(outgoing);
+    sent(outgoing, now);
   } else {
     not_sent(outgoing, error, now);
   }
@@ -77,12 +83,16 @@ bool Translator::may_wait(const Outgoing& outgoing) const {
   return !before(at, waiting_memory_.data()) && before(at, waiting_memory_.data() + waiting_memory_.size());
 }
 
-void Translator::sent(const Outgoing& outgoing) {
+void Translator::sent(const Outgoing& outgoing, Time now) {
   const std::size_t size = outgoing.datagram.payload.size();
-  const std::size_t segment = outgoing.datagram.options.segment_size;
-  counters_.from_guest += segment == 0 ? 1 : (size + segment - 1) / segment;
+  const std::size_t datagrams =
+      datagram_count(outgoing.datagram.payload, outgoing.datagram.options.segment_size);
+  counters_.from_guest += datagrams;
   counters_.bytes_from_guest += size;
   outgoing.flow->bytes_from_guest += size;
+  if (outgoing.flow->peers == nullptr) return;
+  outgoing.flow->peers->from_guest({outgoing.packet.destination, outgoing.datagram.to.port}, datagrams, size,
+                                   now);
 }
 
 void Translator::not_sent(const Outgoing& outgoing, HostError error, Time now) {
@@ -111,7 +121,7 @@ void Translator::flush_socket(host::SocketId socket, std::size_t from, Time now)
   }
   for (std::size_t at = 0; at < run_.size();) {
     const host::DatagramsSent done = host_.send_datagrams(socket, std::span(run_datagrams_).subspan(at));
-    for (std::size_t i = 0; i < done.count; ++i) sent(waiting_[run_[at + i]]);
+    for (std::size_t i = 0; i < done.count; ++i) sent(waiting_[run_[at + i]], now);
     at += done.count;
     if (done.error != HostError::none && at < run_.size()) not_sent(waiting_[run_[at++]], done.error, now);
   }
@@ -157,12 +167,6 @@ std::size_t Translator::run_length(Received received) const {
   return count;
 }
 
-std::size_t Translator::datagrams_of(Received run) {
-  const host::ReceivedDatagram& first = run.front();
-  if (run.size() > 1 || first.segment_size == 0 || first.payload.empty()) return run.size();
-  return (first.payload.size() + first.segment_size - 1) / first.segment_size;
-}
-
 Translator::Payload Translator::gather(Received run) {
   const host::ReceivedDatagram& first = run.front();
   if (run.size() == 1) return {first.payload, first.segment_size};
@@ -171,6 +175,11 @@ Translator::Payload Translator::gather(Received run) {
     gathered_.insert(gathered_.end(), datagram.payload.begin(), datagram.payload.end());
   }
   return {gathered_, static_cast<std::uint16_t>(first.payload.size())};
+}
+
+std::size_t Translator::datagrams_in(Received received) {
+  const host::ReceivedDatagram& first = received.front();
+  return received.size() > 1 ? received.size() : datagram_count(first.payload, first.segment_size);
 }
 
 link::Status Translator::deliver(Flow& flow, Received run, Time now) {
@@ -185,7 +194,7 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
     return link::Status::dropped;
   }
   const Payload payload = gather(run);
-  const std::size_t datagrams = datagrams_of(run);
+  const std::size_t datagrams = datagrams_in(run);
   wire::IpHeader header;
   header.source = *source;
   header.destination = flow.guest.address;
@@ -197,7 +206,7 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
                                                  payload.bytes, payload.segment_size);
   if (status == link::Status::ok) {
-    count_to_guest(flow, payload.bytes.size(), datagrams);
+    count_to_guest(flow, {*source, first.from.port}, datagrams, payload.bytes.size(), now);
   } else {
     counters_.not_delivered += datagrams;
   }
