@@ -13,7 +13,7 @@ tests=(
   dhcpcd-base net-tools wget traceroute netcat-openbsd uidmap iputils-ping ethtool strace tcpdump tshark procps
   podman buildah rootlesskit crun conmon catatonit busybox-static nginx wrk nftables linux-perf dnsmasq-base openssl git
   golang-go golang-github-lucas-clemente-quic-go-dev caddy python3-cryptography knot-dnsutils unbound apt-utils
-  util-linux mandoc clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
+  util-linux mandoc prometheus tmux clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
 )
 
 wanted=("${build[@]}")
@@ -35,7 +35,7 @@ if ((EUID != 0)); then
   root=(sudo)
 fi
 echo "install-deps: installing ${missing[*]}"
-# nginx, Podman and others come with services, and starting one on this machine is not what the tests need. A machine that has
+# nginx, Prometheus, Podman and others come with services, and starting one on this machine is not what the tests need. A machine that has
 # a policy of its own for services keeps it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -47,7 +47,7 @@ fi
 "${root[@]}" apt-get update -qq
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 # Nor at the next start of the machine.
-for service in nginx caddy unbound; do
+for service in nginx caddy unbound prometheus; do
   if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
     "${root[@]}" systemctl --quiet disable "$service.service" || true
   fi

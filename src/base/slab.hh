@@ -56,6 +56,10 @@ class Slab {
   }
 
   [[nodiscard]] std::size_t size() const { return size_; }
+  // In bytes, of all slots, used or free.
+  [[nodiscard]] std::size_t memory() const {
+    return chunks_.size() * kChunk * sizeof(Slot) + free_.capacity() * sizeof(std::uint32_t);
+  }
 
   // Calls visit(handle, object) for each; the visitor may destroy the object it was given.
   template <typename Visitor>

@@ -38,7 +38,7 @@ void add_options(CLI::App& app, std::string_view word, ControlCommand& command) 
     app.add_flag("--loopback", command.loopback, "add: lead to the inside's 127.0.0.1 and ::1");
   }
   app.option_defaults()->group("Output");
-  if (word == "flows") {
+  if (word == "flows" || word == "top") {
     app.add_option(
            "--interval",
            [&command](const CLI::results_t& values) {
@@ -51,6 +51,8 @@ void add_options(CLI::App& app, std::string_view word, ControlCommand& command) 
         ->type_name("SECONDS")
         ->expected(1)
         ->take_last();
+  }
+  if (word == "flows") {
     app.add_option(
            "--limit",
            [&command](const CLI::results_t& values) {
@@ -65,6 +67,7 @@ void add_options(CLI::App& app, std::string_view word, ControlCommand& command) 
         ->expected(1)
         ->take_last();
   }
+  if (word == "top") return;
   if (word == "policy") {
     app.add_option("--output", command.output, "suggest: a new file for the policy")
         ->type_name("FILE")
@@ -158,7 +161,7 @@ Result<void> take_policy_words(ControlCommand& command, std::vector<std::string>
 Result<void> take_words(ControlCommand& command, std::string_view word, std::vector<std::string> words) {
   if (word == "port") return take_port_words(command, std::move(words));
   if (word == "policy") return take_policy_words(command, std::move(words));
-  command.action = word == "ls" ? Action::ls : Action::flows;
+  command.action = word == "ls" ? Action::ls : word == "top" ? Action::top : Action::flows;
   const std::size_t most = command.action == Action::ls ? 0 : 1;
   if (words.size() > most) {
     return fail("'{}': is one word too many; see slirp-forwarder {} --help", words[most], word);
@@ -170,7 +173,7 @@ Result<void> take_words(ControlCommand& command, std::string_view word, std::vec
 }  // namespace
 
 bool is_control_word(std::string_view word) {
-  constexpr std::array<std::string_view, 4> kWords{"ls", "port", "flows", "policy"};
+  constexpr std::array<std::string_view, 5> kWords{"ls", "port", "flows", "top", "policy"};
   return std::ranges::find(kWords, word) != kWords.end();
 }
 

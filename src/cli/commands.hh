@@ -5,6 +5,7 @@
 //     port rm [--json] INSTANCE RULE|ID...
 //     port ls [--json] [INSTANCE]
 //     flows [--interval SECONDS] [--limit N] [--json] [INSTANCE]
+//     top [--interval SECONDS] [INSTANCE]
 //     policy [--json] [INSTANCE [show]]
 //     policy [--json] INSTANCE set FILE | allow RULE... | deny RULE... | reset
 //     policy suggest FLOWLOG [--output FILE]
@@ -32,6 +33,7 @@ struct ControlCommand {
     port_rm,
     port_ls,
     flows,
+    top,
     policy_show,
     policy_set,
     policy_insert,

@@ -9,6 +9,7 @@
 #include "base/address.hh"
 #include "base/log.hh"
 #include "cli/policy_items.hh"
+#include "control/metrics_address.hh"
 #include "engine/published.hh"
 
 namespace sf::cli {
@@ -65,7 +66,8 @@ struct Config {
 
   // The way in.
   std::vector<engine::PublishRule> publish;
-  std::string api_socket;     // empty: only the one in the list of instances
+  std::string api_socket;  // empty: only the one in the list of instances
+  std::optional<control::MetricsAddress> metrics;
   bool publish_auto = false;  // what the guest listens on, on the host's loopback
 
   PolicyOptions policy;  // which of the world the guest may reach

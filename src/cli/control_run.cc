@@ -237,7 +237,8 @@ Outcome suggest_policy(const ControlCommand& command) {
 
 }  // namespace
 
-Outcome run_control(const ControlCommand& command, const std::optional<std::string>& xdg_runtime_dir) {
+Outcome run_control(const ControlCommand& command, const std::optional<std::string>& xdg_runtime_dir,
+                    const TopSettings& terminal) {
   if (command.action == Action::policy_suggest) return suggest_policy(command);
   std::vector<FoundInstance> running;
   if (!command.instance || command.instance->find('/') == std::string::npos) {
@@ -246,6 +247,9 @@ Outcome run_control(const ControlCommand& command, const std::optional<std::stri
     running = *std::move(found);
   }
   if (command.action == Action::ls) return list_instances(command, running);
+  if (command.action == Action::top && !command.instance && running.size() > 1) {
+    return run_top(running, command.interval, terminal);
+  }
   const auto instance = choose_instance(running, command.instance);
   if (!instance) return failed(instance.error());
   const Peer peer(*instance);
@@ -261,6 +265,8 @@ Outcome run_control(const ControlCommand& command, const std::optional<std::stri
       return list_ports(command, peer);
     case Action::flows:
       return list_flows(command, peer);
+    case Action::top:
+      return run_top({*instance}, command.interval, terminal);
     case Action::policy_show:
       return shown(command, peer.policy("policy"));
     case Action::policy_set:

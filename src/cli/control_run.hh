@@ -5,21 +5,17 @@
 #include <string>
 
 #include "cli/commands.hh"
+#include "cli/outcome.hh"
+#include "cli/top_run.hh"
 
 namespace sf::cli {
-
-// For standard output and standard error (whole lines), and the exit status.
-struct Outcome {
-  std::string out{};
-  std::string errors{};
-  int status = 0;
-};
 
 // How long `ls` waits for instances that do not answer.
 inline constexpr Duration kListTimeout = 2s;
 
 // `xdg_runtime_dir` is the environment's XDG_RUNTIME_DIR.
 [[nodiscard]] Outcome run_control(const ControlCommand& command,
-                                  const std::optional<std::string>& xdg_runtime_dir);
+                                  const std::optional<std::string>& xdg_runtime_dir,
+                                  const TopSettings& terminal = {});
 
 }  // namespace sf::cli

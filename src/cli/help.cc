@@ -28,6 +28,8 @@ Usage:
       Publish ports at run time, take them away, list them.
   slirp-forwarder flows [INSTANCE]
       Show live flows with rates, round-trip time and state.
+  slirp-forwarder top [INSTANCE]
+      Show them in the terminal as they go on.
   slirp-forwarder policy [INSTANCE [show]] | INSTANCE set FILE|allow RULE...|deny RULE...|reset
       Show the egress policy and what it has refused, or change it.
   slirp-forwarder policy suggest FLOWLOG [--output FILE]
@@ -62,6 +64,14 @@ and RECEIVED the guest's bytes so far.
 "->" is a flow that began inside, "<-" one through a published port.
 )";
 
+constexpr std::string_view kTop = R"(Usage: slirp-forwarder top [--interval SECONDS] [INSTANCE]
+
+Shows a running instance in the terminal as it goes on: throughput, what was dropped and
+refused, and the flows with their rates.
+s and S choose what the flows are sorted by, r turns the order round, space stops the list,
+the arrow and page keys scroll it, q or Ctrl-C ends.
+)";
+
 constexpr std::string_view kPolicy = R"(Usage: slirp-forwarder policy [--json] [INSTANCE [show]]
        slirp-forwarder policy [--json] INSTANCE set FILE
        slirp-forwarder policy [--json] INSTANCE allow RULE...
@@ -80,7 +90,8 @@ seen, with what was refused as comments: for --policy, once it has been read.
 
 constexpr std::string_view kInstance = R"(
 INSTANCE is a pid as ls shows it, the beginning of one, or the path of a control socket, with
-a '/' in it. Where one instance alone is running, flows, port ls and policy need none.
+a '/' in it. Where one instance alone is running, flows, port ls and policy need none. top
+asks where there are several.
 )";
 
 constexpr std::string_view kRun = R"(Usage: slirp-forwarder run [options] [--] [CMD [ARG...]]
@@ -172,6 +183,7 @@ std::string control_help_text(std::string_view word, const std::string& options)
   const std::string_view head = word == "ls"       ? kLs
                                 : word == "port"   ? kPort
                                 : word == "policy" ? kPolicy
+                                : word == "top"    ? kTop
                                                    : kFlows;
   return fmt::format("{}{}{}\nThe manual page slirp-forwarder(1) says more.\n", head,
                      word == "ls" ? "" : kInstance, options);

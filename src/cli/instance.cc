@@ -187,6 +187,22 @@ engine::Totals ShardInstance::totals() const {
   return totals;
 }
 
+control::MetricsReport ShardInstance::metrics() const {
+  std::vector<engine::Metrics> parts(shards_.count());
+  shards_.visit_all([&](unsigned index, engine::Shard& shard) { parts[index] = shard.metrics(); });
+  control::MetricsReport report;
+  for (const engine::Metrics& part : parts) report.engine.add(part);
+  report.loopback = loopback_.totals();
+  report.policy_refusals = policy_.gate().refusals();
+  report.threads = shards_.count();
+  report.version = SF_VERSION;
+  return report;
+}
+
+control::Refusals ShardInstance::refusals(std::size_t most) const {
+  return {policy_.gate().refusals(), policy_.gate().refused(most)};
+}
+
 control::InstanceInfo ShardInstance::info() const {
   const link::Network network = make_network(config_);
   control::InstanceInfo info;

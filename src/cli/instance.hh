@@ -35,6 +35,8 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] engine::FlowList flows(std::size_t limit) const override;
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
+  [[nodiscard]] control::MetricsReport metrics() const override;
+  [[nodiscard]] control::Refusals refusals(std::size_t most) const override;
   [[nodiscard]] std::optional<control::FlowLogReport> flow_log() const override {
     if (flow_log_ == nullptr) return std::nullopt;
     const flowlog::Statistics statistics = flow_log_->statistics();

@@ -160,15 +160,30 @@ int wrong_slirp4netns_usage(const Error& error) {
   return cli::kExitFailure;
 }
 
+cli::TopSettings terminal_settings() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value != nullptr ? value : "");
+  };
+  cli::TopSettings settings{.term = variable("TERM"), .no_color = !variable("NO_COLOR").empty()};
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const std::string locale = variable(name);
+    if (locale.empty()) continue;
+    settings.utf8 = locale.find("UTF-8") != std::string::npos || locale.find("utf8") != std::string::npos;
+    break;
+  }
+  return settings;
+}
+
 // ls, port, flows: about instances that run already.
 int run_control_words(const std::vector<std::string>& words) {
   const auto options = cli::parse_control(words);
   if (!options) return wrong_usage(options.error());
   if (const auto* text = std::get_if<cli::ShowText>(&*options)) return show(*text);
   const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-  const cli::Outcome outcome =
-      cli::run_control(std::get<cli::ControlCommand>(*options),
-                       runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt);
+  const cli::Outcome outcome = cli::run_control(
+      std::get<cli::ControlCommand>(*options),
+      runtime != nullptr ? std::optional<std::string>(runtime) : std::nullopt, terminal_settings());
   const int shown = show({outcome.out});
   std::fputs(outcome.errors.c_str(), stderr);
   return outcome.status != 0 ? outcome.status : shown;

@@ -130,6 +130,9 @@ void add_way_in_options(CLI::App& app, Config& config) {
       ->take_all();
   add_value(app, "--api-socket", "PATH", "Control socket; slirp4netns's protocol and more", config.api_socket,
             any_text);
+  add_value(app, "--metrics", "[ADDR:]PORT|unix:PATH",
+            "Serve metrics for Prometheus over HTTP there (on 127.0.0.1)", config.metrics,
+            control::parse_metrics_address);
 }
 
 void add_policy_options(CLI::App& app, Config& config) {

@@ -14,6 +14,7 @@
 #include "cli/addresses.hh"
 #include "cli/confinement.hh"
 #include "cli/instance.hh"
+#include "cli/metrics_service.hh"
 #include "control/directory.hh"
 #include "control/publish_syntax.hh"
 #include "control/server.hh"
@@ -194,14 +195,15 @@ Result<int> Program::run() {
   const std::size_t shards = devices->size();
   // Outlives all that has something to record: what they say at their end is written.
   const auto flow_log = make_flow_log(shards, *key);
-  auto workers =
-      Workers::create(*std::move(devices),
-                      {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate(), nullptr},
-                       .host = make_host_options(descriptors),
-                       .pcap_file = config_.pcap_file,
-                       .interface_name = inside_.tap().name,
-                       .flow_log = flow_log.get()},
-                      log_);
+  auto workers = Workers::create(
+      *std::move(devices),
+      {.shard =
+           {make_network(config_), {}, {}, guest, {}, &policy.gate(), config_.metrics.has_value(), nullptr},
+       .host = make_host_options(descriptors),
+       .pcap_file = config_.pcap_file,
+       .interface_name = inside_.tap().name,
+       .flow_log = flow_log.get()},
+      log_);
   if (!workers) return tl::unexpected(workers.error());
   host::EventLoop& loop = (*workers)->loop();
 
@@ -219,6 +221,8 @@ Result<int> Program::run() {
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, loop);
   if (!servers) return tl::unexpected(servers.error());
+  auto metrics = serve_metrics(instance, loop);
+  if (!metrics) return tl::unexpected(metrics.error());
   AutoPorts auto_ports(instance, log_);
   if (const auto watched = watch(loop, loopback, auto_ports, policy); !watched)
     return tl::unexpected(watched.error());
@@ -275,14 +279,31 @@ Result<Program::Servers> Program::serve(control::Instance& instance, host::Event
   return give_files(std::move(servers));
 }
 
+Result<std::unique_ptr<control::MetricsServer>> Program::serve_metrics(const control::Instance& instance,
+                                                                       host::EventLoop& loop) {
+  if (!config_.metrics) return nullptr;
+  auto server = cli::serve_metrics(*config_.metrics, instance, host::unix_time());
+  if (!server) return server;
+  if (config_.metrics->path.empty() && config_.metrics->at.port == 0) {
+    log_.info("metrics are at http://{}/metrics", (*server)->address().to_string());
+  }
+  if (inside_.keeper() != nullptr) {
+    if (auto file = (*server)->give_file()) keep(*std::move(file));
+  }
+  auto watched = loop.watch((*server)->fd(), [server = server->get()] { server->on_ready(); });
+  if (!watched) return tl::unexpected(watched.error());
+  return server;
+}
+
 // The files are removed by others, also where this process is killed.
 Program::Servers Program::give_files(Servers servers) {
   if (inside_.keeper() == nullptr) return servers;
-  for (const auto& server : servers) {
-    control::Server::File file = server->give_file();
-    inside_.keep({std::move(file.folder), std::move(file.name), file.device, file.inode});
-  }
+  for (const auto& server : servers) keep(server->give_file());
   return servers;
+}
+
+void Program::keep(control::SocketFile::Given file) {
+  inside_.keep({std::move(file.folder), std::move(file.name), file.device, file.inode});
 }
 
 Result<void> Program::watch(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports,

@@ -12,6 +12,7 @@
 #include "cli/policy_control.hh"
 #include "cli/workers.hh"
 #include "control/instance.hh"
+#include "control/metrics_server.hh"
 #include "control/server.hh"
 #include "flowlog/flow_log.hh"
 #include "host/event_loop.hh"
@@ -51,7 +52,10 @@ class Program {
 
   [[nodiscard]] Result<void> publish(control::Instance& instance);
   [[nodiscard]] Result<Servers> serve(control::Instance& instance, host::EventLoop& loop);
+  [[nodiscard]] Result<std::unique_ptr<control::MetricsServer>> serve_metrics(
+      const control::Instance& instance, host::EventLoop& loop);
   [[nodiscard]] Servers give_files(Servers servers);
+  void keep(control::SocketFile::Given file);
   // The guest's side, a queue for each shard.
   [[nodiscard]] Result<std::vector<Workers::Device>> open_devices();
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,

@@ -1,5 +1,7 @@
 #include "cli/replies.hh"
 
+#include <algorithm>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <type_traits>
@@ -50,8 +52,10 @@ class Members {
     if (good_) into = std::move(value);
   }
   // Added later than the rest: another version may not have it.
-  void take_where_given(const char* name, bool& into) {
-    if (find(name) != nullptr) take(name, into);
+  template <typename Value>
+  void take_where_given(const char* name, Value& into) {
+    const Json* found = find(name);
+    if (found != nullptr && !found->is_null()) take(name, into);
   }
   template <typename Value, typename Read>
   void take_list(const char* name, std::vector<Value>& into, Read read) {
@@ -107,6 +111,7 @@ bool read(const Json& json, FlowReply& flow) {
   members.take("bytes_to_guest", flow.bytes_to_guest);
   members.take("rtt_us", flow.rtt_us);
   members.take("remote_rtt_us", flow.remote_rtt_us);
+  members.take_where_given("name", flow.name);
   return members.good();
 }
 
@@ -121,7 +126,8 @@ tl::unexpected<Error> unreadable(std::string_view who) {
 Result<Json> returned(std::string_view who, std::string_view reply) {
   Json json = control::parse_bounded(reply);
   if (!json.is_object()) return unreadable(who);
-  if (const auto value = json.find("return"); value != json.end()) return std::move(*value);
+  auto& members = json.get_ref<Json::object_t&>();
+  if (const auto value = members.find("return"); value != members.end()) return std::move(value->second);
   const auto error = json.find("error");
   if (error == json.end() || !error->is_object()) return unreadable(who);
   if (const auto reason = error->find("reason"); reason != error->end() && reason->is_string()) {
@@ -178,6 +184,33 @@ Result<FlowsReply> read_flows(std::string_view who, std::string_view reply) {
   members.take_list("flows", flows.flows, [](const Json& one, FlowReply& flow) { return read(one, flow); });
   if (!members.good()) return unreadable(who);
   return flows;
+}
+
+Result<StatisticsReply> read_statistics(std::string_view who, std::string_view reply) {
+  const auto json = returned(who, reply);
+  if (!json) return tl::unexpected(json.error());
+  StatisticsReply statistics;
+  Members members(*json);
+  members.take("flows", statistics.flows);
+  members.take("tcp_opened", statistics.tcp_opened);
+  members.take("bytes_from_guest", statistics.bytes_from_guest);
+  members.take("bytes_to_guest", statistics.bytes_to_guest);
+  members.take("frames_dropped", statistics.frames_dropped);
+  members.take("refusals", statistics.refusals);
+  members.take_list("refused", statistics.refused, [](const Json& one, Counted& refused) {
+    Members entry(one);
+    entry.take("target", refused.what);
+    entry.take("count", refused.count);
+    return entry.good();
+  });
+  const Json drops = members.object("drops");
+  if (!members.good() || !drops.is_object()) return unreadable(who);
+  for (const auto& [reason, count] : drops.get_ref<const Json::object_t&>()) {
+    if (!count.is_number_unsigned()) return unreadable(who);
+    if (count != 0) statistics.drops.push_back({reason, count.get<std::uint64_t>()});
+  }
+  std::ranges::stable_sort(statistics.drops, std::ranges::greater{}, &Counted::count);
+  return statistics;
 }
 
 Result<PolicyReply> read_policy(std::string_view who, std::string_view reply) {

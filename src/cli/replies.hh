@@ -51,12 +51,30 @@ struct FlowReply {
   std::uint64_t bytes_to_guest = 0;
   std::optional<std::uint64_t> rtt_us;         // to the guest
   std::optional<std::uint64_t> remote_rtt_us;  // beyond the host
+  std::string name{};                          // of the remote end, where the instance knows it
 };
 
 struct FlowsReply {
   std::uint64_t uptime_us = 0;  // when it was made
   std::uint64_t total = 0;      // all there are, listed or not
   std::vector<FlowReply> flows;
+};
+
+// How often, of what.
+struct Counted {
+  std::string what;
+  std::uint64_t count = 0;
+};
+
+struct StatisticsReply {
+  std::uint64_t flows = 0;
+  std::uint64_t tcp_opened = 0;
+  std::uint64_t bytes_from_guest = 0;
+  std::uint64_t bytes_to_guest = 0;
+  std::uint64_t frames_dropped = 0;
+  std::vector<Counted> drops;  // by reason, those that there were; the most frequent first
+  std::uint64_t refusals = 0;
+  std::vector<Counted> refused;  // by target, some of them; the most frequent first
 };
 
 struct PolicyReply {
@@ -78,6 +96,7 @@ struct PolicyReply {
 [[nodiscard]] Result<InfoReply> read_info(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<std::vector<PortReply>> read_ports(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<FlowsReply> read_flows(std::string_view who, std::string_view reply);
+[[nodiscard]] Result<StatisticsReply> read_statistics(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<PolicyReply> read_policy(std::string_view who, std::string_view reply);
 
 }  // namespace sf::cli

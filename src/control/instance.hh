@@ -5,10 +5,12 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/address.hh"
 #include "base/result.hh"
+#include "control/metrics.hh"
 #include "control/policy_report.hh"
 #include "engine/published.hh"
 
@@ -23,6 +25,11 @@ struct InstanceInfo {
   Prefix prefix4;
   std::optional<Address> guest6;
   std::uint32_t mtu = 0;
+};
+
+struct Refusals {
+  std::uint64_t total = 0;
+  std::vector<std::pair<std::string, std::uint64_t>> targets;  // the most frequent first
 };
 
 struct FlowLogReport {
@@ -46,6 +53,9 @@ class Instance {
   [[nodiscard]] virtual engine::FlowList flows(std::size_t limit) const = 0;
   [[nodiscard]] virtual engine::Totals totals() const = 0;
   [[nodiscard]] virtual InstanceInfo info() const = 0;
+  [[nodiscard]] virtual MetricsReport metrics() const = 0;
+  // What the egress policy has refused, `most` targets of it.
+  [[nodiscard]] virtual Refusals refusals(std::size_t most) const = 0;
   // Absent: none is written.
   [[nodiscard]] virtual std::optional<FlowLogReport> flow_log() const { return std::nullopt; }
   // The egress policy. What changes it returns an Error of one line where it could not, and then nothing has

@@ -18,7 +18,9 @@
 //     set_policy      {"name":"FILE","text":"…"}      the same, of the new one
 //     insert_rule     {"action":"allow","rule":"…"}   the same
 //     reset_policy                                    the same
-//     statistics, version                             what engine::Totals has; the version
+//     statistics                                      what engine::Totals has, "drops" by reason, and the
+//                                                     policy's "refusals" with the first ones "refused"
+//     version                                         the version
 //     info                                            what InstanceInfo has, and "ports" and "statistics"
 #pragma once
 
@@ -33,6 +35,7 @@ inline constexpr std::size_t kMaxRequest = std::size_t{64} * 1024;
 // A list of flows is made while packets wait: about a microsecond each.
 inline constexpr std::size_t kMaxFlowsListed = 2048;
 inline constexpr std::size_t kFlowsListed = 1024;  // without "limit"
+inline constexpr std::size_t kRefusalsInStatistics = 10;
 
 // Never throws, whatever `request` is.
 [[nodiscard]] std::string answer(std::string_view request, Instance& instance);

@@ -1,11 +1,8 @@
 #include "control/server.hh"
 
-#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -13,7 +10,6 @@
 #include <cstring>
 #include <utility>
 
-#include "control/client.hh"
 #include "control/message_end.hh"
 #include "control/requests.hh"
 
@@ -29,13 +25,6 @@ constexpr int kBacklog = 128;
 constexpr std::size_t kReadSize = 16384;
 constexpr int kReadsToDrain = 4;
 constexpr std::size_t kMaxDrained = std::size_t{64} << 20;
-
-// The directory of `path`, and the file's name in it.
-std::pair<std::string, std::string> split(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return {".", path};
-  return {slash == 0 ? "/" : path.substr(0, slash), path.substr(slash + 1)};
-}
 
 }  // namespace
 
@@ -65,15 +54,6 @@ Result<std::unique_ptr<Server>> Server::open(const std::string& path, Instance& 
 }
 
 Result<void> Server::listen_at(const std::string& path) {
-  const auto failed = [&path](const char* what) {
-    return fail("cannot listen at {}: {}: {}; is that a directory you may write to?", path, what,
-                std::strerror(errno));
-  };
-  sockaddr_un address;
-  if (!make_address(path, address)) {
-    return fail("cannot listen at '{}': a socket's path has 1 to {} bytes; choose a shorter one", path,
-                sizeof(address.sun_path) - 1);
-  }
   epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -81,50 +61,18 @@ Result<void> Server::listen_at(const std::string& path) {
     return fail("cannot listen at {}: {}; raise the limit of open files (ulimit -n)", path,
                 std::strerror(errno));
   }
-  const auto [directory, file] = split(path);
-  directory_.reset(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!directory_) return failed("its directory");
-  if (auto removed = remove_old(path); !removed) return removed;
-  // The file takes the socket's mode (less the umask), so that it is never there with a wider one.
-  if (::fchmod(listener_.get(), 0600) != 0) return failed("fchmod");
-  if (::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return failed("bind");
-  }
-  struct stat status {};
-  if (::fstatat(directory_.get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return failed("stat");
-  file_ = file;
-  device_ = status.st_dev;
-  inode_ = status.st_ino;
-  if (::listen(listener_.get(), kBacklog) != 0) return failed("listen");
+  auto file = SocketFile::bind(listener_.get(), path, options_.keep_answering);
+  if (!file) return tl::unexpected(file.error());
+  file_.emplace(*std::move(file));
+  if (::listen(listener_.get(), kBacklog) != 0)
+    return fail("cannot listen at {}: {}; choose another path", path, std::strerror(errno));
   watch(EPOLL_CTL_ADD, listener_.get(), 0, kListener);
   watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer);
   update();
   return {};
 }
 
-Result<void> Server::remove_old(const std::string& path) const {
-  struct stat status {};
-  if (::lstat(path.c_str(), &status) != 0) return {};  // bind says it, if it is worth saying
-  if (!S_ISSOCK(status.st_mode)) {
-    return fail(
-        "cannot listen at {}: there is a file that is not a socket; remove it, or choose another path", path);
-  }
-  if (options_.keep_answering && probe(path) != Answers::refused) {
-    return fail("cannot listen at {}: another program does already; choose another path", path);
-  }
-  if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return fail(
-        "cannot listen at {}: removing the old socket: {}; remove it yourself, or choose another path", path,
-        std::strerror(errno));
-  }
-  return {};
-}
-
-Server::~Server() {
-  struct stat status {};
-  if (file_.empty() || ::fstatat(directory_.get(), file_.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
-  if (status.st_dev == device_ && status.st_ino == inode_) ::unlinkat(directory_.get(), file_.c_str(), 0);
-}
+Server::~Server() = default;
 
 void Server::on_ready() {
   std::array<epoll_event, kMaxClients + 2> events;

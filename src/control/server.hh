@@ -12,6 +12,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,6 +22,7 @@
 #include "base/time.hh"
 #include "base/unique_fd.hh"
 #include "control/instance.hh"
+#include "control/socket_file.hh"
 
 namespace sf::control {
 
@@ -52,15 +54,8 @@ class Server {
 
   // The file, where its folder is and which one it is, for somebody else to remove: the destructor no longer
   // does.
-  struct File {
-    UniqueFd folder;
-    std::string name;
-    std::uint64_t device = 0;
-    std::uint64_t inode = 0;
-  };
-  [[nodiscard]] File give_file() {
-    return {std::move(directory_), std::exchange(file_, {}), device_, inode_};
-  }
+  using File = SocketFile::Given;
+  [[nodiscard]] File give_file() { return file_->give(); }
 
  private:
   struct Client;
@@ -69,7 +64,6 @@ class Server {
   Server(Instance& instance, const ServerOptions& options);
 
   [[nodiscard]] Result<void> listen_at(const std::string& path);
-  [[nodiscard]] Result<void> remove_old(const std::string& path) const;
 
   void accept_clients();
   void on_client(ClientId id);
@@ -85,10 +79,7 @@ class Server {
 
   Instance& instance_;
   ServerOptions options_;
-  UniqueFd directory_;  // of the file: to be removed even where the path leads elsewhere by then
-  std::string file_;
-  std::uint64_t device_ = 0;
-  std::uint64_t inode_ = 0;
+  std::optional<SocketFile> file_;
   UniqueFd listener_;
   UniqueFd timer_;
   std::unordered_map<ClientId, std::unique_ptr<Client>> clients_;

@@ -118,6 +118,7 @@ class DatagramFlows {
   }
 
   [[nodiscard]] std::size_t size() const { return table_.size(); }
+  [[nodiscard]] std::size_t table_bytes() const { return table_.memory(); }
   template <typename Visitor>
   void for_each(Visitor&& visit) {
     table_.for_each([&](Handle, Entry& entry) { visit(entry.flow); });

@@ -81,6 +81,8 @@ class FlowTable {
   }
 
   [[nodiscard]] std::size_t size() const { return slab_.size(); }
+  // In bytes.
+  [[nodiscard]] std::size_t memory() const { return slab_.memory() + index_.capacity() * sizeof(Cell); }
   template <typename Visitor>
   void for_each(Visitor&& visit) {
     slab_.for_each(std::forward<Visitor>(visit));

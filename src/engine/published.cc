@@ -25,6 +25,7 @@ void Totals::add(const Totals& other) {
   frames_from_guest += other.frames_from_guest;
   frames_dropped += other.frames_dropped;
   flows += other.flows;
+  for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += other.drops[i];
 }
 
 }  // namespace sf::engine

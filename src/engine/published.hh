@@ -1,6 +1,7 @@
 // Published ports: what they are. published_ports.hh has the sockets behind them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include "base/address.hh"
 #include "base/time.hh"
 #include "host/host.hh"
+#include "wire/ip.hh"
 
 namespace sf::engine {
 
@@ -54,6 +56,7 @@ struct FlowInfo {
   std::optional<Duration> rtt{};            // to the guest, TCP only, once measured
   std::optional<Duration> remote_rtt{};     // to the remote end, as the host has measured it; TCP only
   host::SocketId socket = host::kNoSocket;  // TCP only: whom to ask for that
+  std::string name{};                       // of the remote end, where somebody keeps a record of flows
 };
 
 struct FlowList {
@@ -72,7 +75,8 @@ struct Totals {
   std::uint64_t bytes_to_guest = 0;
   std::uint64_t frames_from_guest = 0;
   std::uint64_t frames_dropped = 0;
-  std::size_t flows = 0;  // now
+  std::size_t flows = 0;                                  // now
+  std::array<std::uint64_t, wire::kDropReasons> drops{};  // of frames_dropped
 
   void add(const Totals& other);
 };

@@ -275,6 +275,7 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   }
   timers_.set(client.timer, now + kClientIdle, make_token(TokenKind::client, handle));
   ++port.info.accepted;
+  ++clients_seen_;
   return &client;
 }
 

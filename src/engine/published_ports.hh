@@ -86,6 +86,9 @@ class PublishedPorts {
     clients_.for_each([&](Handle, Client& client) { visit(client.flow, client.key.remote); });
   }
   [[nodiscard]] std::size_t client_count() const { return clients_.size(); }
+  // UDP clients since the beginning.
+  [[nodiscard]] std::uint64_t clients_seen() const { return clients_seen_; }
+  [[nodiscard]] std::size_t table_bytes() const { return clients_.memory(); }
   void close_all();
 
   void on_socket_event(Handle socket, host::Readiness readiness, Time now);
@@ -172,6 +175,7 @@ class PublishedPorts {
   std::vector<PublishId> busy_;
   std::vector<PublishId> working_;
   PublishId next_id_ = 1;
+  std::uint64_t clients_seen_ = 0;
   Time retry_at_ = kNever;
   Time now_{};  // of the last turn
 };

@@ -59,6 +59,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
   const auto make_room = [this](Time now) { return room_.make(now); };
   tcp_translator_.set_make_room(make_room);
   published_.set_make_room(make_room);
+  if (config.round_trips) tcp_translator_.measure_round_trips();
   dns_.set_watch(config.watch);
   udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();
@@ -126,6 +127,8 @@ void Shard::receive_frames(Time now) {
     switch (link_.receive(MutBytes{*frames_}.subspan(kept, link::kMaxFrame), frame)) {
       case link::Status::ok:
         ++stats_.frames_from_guest;
+        stats_.packets_from_guest += wire::packets_of(frame.bytes.size(), frame.offload);
+        stats_.bytes_from_guest += frame.bytes.size();
         on_frame(frame, now);
         break;
       case link::Status::dropped:
@@ -219,6 +222,7 @@ void Shard::gather_flows(std::vector<FlowInfo>& all) {
     const Duration rtt = flow.connection.transmit().rtt().smoothed();
     if (rtt != Duration::zero()) info.rtt = rtt;
     info.socket = flow.socket;
+    if (flow.notes != nullptr) info.name = flow.notes->name;
     all.push_back(info);
   });
   const auto add = [&](FlowInfo::Protocol protocol, const auto& flow, const Endpoint& remote, bool inbound) {
@@ -243,6 +247,7 @@ Totals Shard::totals() const {
   totals.bytes_to_guest =
       tcp_translator_.counters().bytes_to_guest + udp_translator_.counters().bytes_to_guest;
   totals.frames_from_guest = stats_.frames_from_guest;
+  totals.drops = stats_.drops;
   for (const std::uint64_t drops : stats_.drops) totals.frames_dropped += drops;
   totals.flows = flow_count();
   return totals;
@@ -252,6 +257,45 @@ ShardStats Shard::stats() const {
   ShardStats stats = stats_;
   stats.pieces_in_use = pool_.in_use();
   return stats;
+}
+
+Metrics Shard::metrics() const {
+  Metrics metrics;
+  const link::ToGuestCounters& sent = to_guest_.counters();
+  metrics.packets = {stats_.packets_from_guest, sent.packets};
+  metrics.packet_bytes = {stats_.bytes_from_guest, sent.bytes};
+  metrics.drops = stats_.drops;
+  metrics.not_taken = sent.dropped;
+
+  const tcp::Counters& tcp = tcp_translator_.counters();
+  metrics.tcp_bytes = {tcp.bytes_from_guest, tcp.bytes_to_guest};
+  metrics.tcp_opened = {tcp.opened - tcp.adopted, tcp.adopted};
+  metrics.tcp_flows = tcp_.by_state();
+  metrics.tcp_refused = tcp.refused;
+  metrics.tcp_given_up = tcp.given_up;
+  metrics.tcp_resets = {tcp.resets_from_guest, tcp.resets_to_guest};
+  metrics.remote_rtt = tcp_translator_.remote_round_trips();
+  metrics.guest_rtt = tcp_translator_.guest_round_trips();
+
+  const udp::Counters& udp = udp_translator_.counters();
+  metrics.udp_bytes = {udp.bytes_from_guest, udp.bytes_to_guest};
+  metrics.udp_datagrams = {udp.from_guest, udp.to_guest};
+  metrics.udp_opened = {udp.opened, published_.clients_seen()};
+  metrics.udp_flows = udp_.size() + published_.client_count();
+  const icmp::Counters& icmp = icmp_translator_.counters();
+  metrics.pings = {icmp.requests, icmp.replies};
+  metrics.icmp_opened = {icmp.opened, 0};
+  metrics.icmp_flows = icmp_.size();
+
+  metrics.dns = dns_.counters();
+  metrics.dns_pending = dns_.pending();
+  metrics.pieces_in_use = pool_.in_use();
+  metrics.pieces_kept = pool_.kept();
+  metrics.pieces_limit = pool_.limit();
+  metrics.tcp_table_bytes = tcp_.table_bytes();
+  metrics.udp_table_bytes = udp_.table_bytes() + published_.table_bytes();
+  metrics.icmp_table_bytes = icmp_.table_bytes();
+  return metrics;
 }
 
 }  // namespace sf::engine

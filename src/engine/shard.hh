@@ -22,6 +22,7 @@
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
 #include "engine/mailbox.hh"
+#include "engine/metrics.hh"
 #include "engine/neighbours.hh"
 #include "engine/place.hh"
 #include "engine/published_ports.hh"
@@ -67,6 +68,7 @@ struct ShardConfig {
   GuestEnd guest{};
   Place place{};
   policy::Gate* gate = nullptr;  // the egress policy, which all shards share; null: there is none
+  bool round_trips = false;      // are measured at each TCP connection's end
   FlowWatch* watch = nullptr;    // this shard's own; null: nobody keeps a record of its flows
 };
 
@@ -75,6 +77,8 @@ struct ShardConfig {
 
 struct ShardStats {
   std::uint64_t frames_from_guest = 0;
+  std::uint64_t packets_from_guest = 0;  // in those frames
+  std::uint64_t bytes_from_guest = 0;
   std::array<std::uint64_t, wire::kDropReasons> drops{};  // frames from the guest, by reason
   std::size_t pieces_in_use = 0;
 };
@@ -103,6 +107,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] FlowList flows(std::size_t limit);
   [[nodiscard]] Totals totals() const;
   [[nodiscard]] ShardStats stats() const;
+  [[nodiscard]] Metrics metrics() const;
 
  private:
   // What is known of a frame while it is being handled.

@@ -41,6 +41,7 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
   const Handle handle = table_.insert(key, translator_.accept(key.guest, key.remote, syn, now), key, from);
   Entry& entry = table_.existing(handle);
   ++half_open_;
+  begin_counting(entry);
   note_half_open(handle);
   entry.flow.token = make_token(TokenKind::tcp, handle);
   entry.flow.dns = entry.forwarder = to.dns;
@@ -78,6 +79,7 @@ bool TcpFlows::dial(const FlowKey& key, const MacAddress& to, host::SocketId cli
   entry.inbound = entry.dialling = true;
   if (watch_ != nullptr) begin_notes(entry, now);
   ++dialling_;
+  begin_counting(entry);
   entry.flow.token = make_token(TokenKind::tcp, handle);
   translator_.adopt(entry.flow, client);
   if (!host.watch(client, entry.flow.token)) {
@@ -135,6 +137,7 @@ bool TcpFlows::end_turn(Time now) {
       destroy(*entry, now);
       continue;
     }
+    count_state(*entry);
     if (more) touch(handle, *entry);
     timers_.set(entry->timer, translator_.deadline(entry->flow), entry->flow.token);
   }
@@ -263,8 +266,23 @@ void TcpFlows::refuse_oldest_half_open(Time now) {
   }
 }
 
+void TcpFlows::begin_counting(Entry& entry) {
+  entry.counted = entry.flow.connection.state();
+  ++by_state_[static_cast<std::size_t>(entry.counted)];
+}
+
+// Once per turn of the flow's, so that nobody has to look at all flows to know.
+void TcpFlows::count_state(Entry& entry) {
+  const tcp::State state = entry.flow.connection.state();
+  if (state == entry.counted) return;
+  --by_state_[static_cast<std::size_t>(entry.counted)];
+  ++by_state_[static_cast<std::size_t>(state)];
+  entry.counted = state;
+}
+
 void TcpFlows::destroy(Entry& entry, Time now) {
   if (entry.flow.notes != nullptr) tell(entry, now);
+  --by_state_[static_cast<std::size_t>(entry.counted)];
   if (entry.half_open) --half_open_;
   if (entry.dialling) --dialling_;
   timers_.remove(entry.timer);

@@ -2,6 +2,7 @@
 // the turn.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -76,6 +77,9 @@ class TcpFlows {
   void abort_all(Time now);
 
   [[nodiscard]] std::size_t size() const { return table_.size(); }
+  // How many flows are in each state, as of the end of a turn.
+  [[nodiscard]] const std::array<std::size_t, tcp::kStates>& by_state() const { return by_state_; }
+  [[nodiscard]] std::size_t table_bytes() const { return table_.memory(); }
 
  private:
   struct Entry {
@@ -89,6 +93,7 @@ class TcpFlows {
     bool half_open = true;
     bool inbound = false;
     bool dialling = false;
+    tcp::State counted{};  // in by_state_
     bool forwarder =
         false;  // leads to the name servers (the translator gives flow.dns up with the last of them)
   };
@@ -105,6 +110,8 @@ class TcpFlows {
   // Brings the books up to date after anything has happened to the flow; destroys it when it is finished.
   void settle(Handle handle, Entry& entry, Time now);
   void destroy(Entry& entry, Time now);
+  void begin_counting(Entry& entry);
+  void count_state(Entry& entry);
   void refuse_oldest_half_open(Time now);
   void note_half_open(Handle handle);
 
@@ -116,6 +123,7 @@ class TcpFlows {
   FlowWatch* watch_;
   std::size_t half_open_ = 0;
   std::size_t dialling_ = 0;
+  std::array<std::size_t, tcp::kStates> by_state_{};
   std::deque<Handle> half_open_order_;  // oldest first; what is not half-open any more is passed over
   std::vector<Handle> turn_;
   std::vector<Handle> next_turn_;

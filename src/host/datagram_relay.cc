@@ -50,6 +50,7 @@ bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint
       // A port that is closed inside says so with the next call; what is lost then is lost as on any path.
       if (::send(client->socket.get(), buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
         client->bytes_to_guest += count;
+        bytes_to_guest_ += count;
         ++client->packets_to_guest;
       } else if (!is_passing(errno)) {
         forget(by_peer_.at({port, client->peer}), FlowCause::guest_refused);
@@ -76,6 +77,7 @@ DatagramRelay::Client* DatagramRelay::client_of(std::uint32_t port, int port_fd,
   client.guest = guest;
   client.last_active = now;
   ++clients;
+  ++clients_seen_;
   if (watch_ != nullptr) {
     client.notes = std::make_unique<FlowNotes>(watch_->begin(peer.address, now));
     tell(client, FlowEvent::Kind::opened, FlowCause::none);
@@ -103,6 +105,7 @@ void DatagramRelay::on_socket(Handle handle, UniqueFd socket) {
   for (const auto& datagram : std::exchange(client->held, {})) {
     if (::send(client->socket.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
       client->bytes_to_guest += datagram.size();
+      bytes_to_guest_ += datagram.size();
       ++client->packets_to_guest;
     } else if (!is_passing(errno)) {
       forget(handle, FlowCause::guest_refused);
@@ -138,6 +141,7 @@ bool DatagramRelay::end_turn(Time now) {
       const auto count = static_cast<std::size_t>(got);
       if (send_from(client->port_fd, Bytes(buffer_.get(), count), client->peer, client->local)) {
         client->bytes_from_guest += count;
+        bytes_from_guest_ += count;
         ++client->packets_from_guest;
       }
     }
@@ -194,8 +198,6 @@ void DatagramRelay::tell(const Client& client, FlowEvent::Kind kind, FlowCause c
 void DatagramRelay::forget(Handle handle, FlowCause cause) {
   const Client& client = clients_.existing(handle);
   if (client.notes != nullptr) tell(client, FlowEvent::Kind::ended, cause);
-  past_to_guest_ += client.bytes_to_guest;
-  past_from_guest_ += client.bytes_from_guest;
   by_peer_.erase({client.port, client.peer});
   clients_.destroy(handle);
 }

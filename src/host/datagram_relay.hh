@@ -68,9 +68,10 @@ class DatagramRelay {
     clients_.for_each([&](Handle, Client& client) { visit(client); });
   }
   [[nodiscard]] std::size_t size() const { return clients_.size(); }
-  // Bytes of clients that have been forgotten.
-  [[nodiscard]] std::uint64_t past_to_guest() const { return past_to_guest_; }
-  [[nodiscard]] std::uint64_t past_from_guest() const { return past_from_guest_; }
+  // Since the start, of all clients.
+  [[nodiscard]] std::uint64_t bytes_to_guest() const { return bytes_to_guest_; }
+  [[nodiscard]] std::uint64_t bytes_from_guest() const { return bytes_from_guest_; }
+  [[nodiscard]] std::uint64_t clients_seen() const { return clients_seen_; }
 
  private:
   static constexpr int kBatch = 64;  // datagrams per socket and turn
@@ -93,8 +94,9 @@ class DatagramRelay {
   std::vector<Handle> turn_;
   std::unique_ptr<std::uint8_t[]> buffer_;  // costs the pages that are used
   Time sweep_at_ = kNever;
-  std::uint64_t past_to_guest_ = 0;
-  std::uint64_t past_from_guest_ = 0;
+  std::uint64_t bytes_to_guest_ = 0;
+  std::uint64_t bytes_from_guest_ = 0;
+  std::uint64_t clients_seen_ = 0;
 };
 
 }  // namespace sf::host

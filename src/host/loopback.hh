@@ -49,6 +49,11 @@ struct LoopbackTotals {
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
   std::size_t flows = 0;  // now
+  // What UDP has of it, and its clients.
+  std::uint64_t datagram_bytes_from_guest = 0;
+  std::uint64_t datagram_bytes_to_guest = 0;
+  std::size_t datagram_flows = 0;
+  std::uint64_t datagram_opened = 0;
 };
 
 class Loopback {

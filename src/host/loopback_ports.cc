@@ -162,13 +162,13 @@ std::vector<LoopbackFlow> LoopbackPorts::flows() {
 }
 
 LoopbackTotals LoopbackPorts::totals() {
-  LoopbackTotals totals = past_;
-  totals.bytes_from_guest += datagrams_.past_from_guest();
-  totals.bytes_to_guest += datagrams_.past_to_guest();
-  for (const LoopbackFlow& flow : flows()) {
-    totals.bytes_from_guest += flow.bytes_from_guest;
-    totals.bytes_to_guest += flow.bytes_to_guest;
-  }
+  LoopbackTotals totals = streams_;
+  totals.datagram_bytes_from_guest = datagrams_.bytes_from_guest();
+  totals.datagram_bytes_to_guest = datagrams_.bytes_to_guest();
+  totals.bytes_from_guest += totals.datagram_bytes_from_guest;
+  totals.bytes_to_guest += totals.datagram_bytes_to_guest;
+  totals.datagram_flows = datagrams_.size();
+  totals.datagram_opened = datagrams_.clients_seen();
   totals.flows = connections_.size() + datagrams_.size();
   return totals;
 }
@@ -267,9 +267,12 @@ void LoopbackPorts::run_turn() {
     Connection* connection = connections_.find(handle);
     if (connection == nullptr) continue;
     connection->in_turn = false;
-    const std::uint64_t before = connection->pair->bytes();
+    const std::uint64_t from_guest = connection->pair->bytes_from_guest();
+    const std::uint64_t to_guest = connection->pair->bytes_to_guest();
     const SplicedPair::Outcome outcome = connection->pair->run(pool_);
-    moved += connection->pair->bytes() - before;
+    streams_.bytes_from_guest += connection->pair->bytes_from_guest() - from_guest;
+    streams_.bytes_to_guest += connection->pair->bytes_to_guest() - to_guest;
+    moved += connection->pair->bytes() - from_guest - to_guest;
     switch (outcome) {
       case SplicedPair::Outcome::waiting:
         break;
@@ -396,7 +399,7 @@ void LoopbackPorts::on_connected(Handle handle, Connection& connection, Readines
     on_refused(handle, connection);
     return;
   }
-  ++past_.opened;
+  ++streams_.opened;
   connection.pair.emplace(std::move(connection.client), std::move(connection.guest));
   if (connection.notes != nullptr) tell(connection, FlowEvent::Kind::opened, FlowCause::none);
   // A service may have said all it has to say by now: its FIN is not announced again.
@@ -439,10 +442,6 @@ void LoopbackPorts::destroy(Handle handle, FlowCause cause) {
   const Connection& connection = connections_.existing(handle);
   if (connection.notes != nullptr)
     tell(connection, connection.pair ? FlowEvent::Kind::ended : FlowEvent::Kind::refused, cause);
-  if (connection.pair) {
-    past_.bytes_from_guest += connection.pair->bytes_from_guest();
-    past_.bytes_to_guest += connection.pair->bytes_to_guest();
-  }
   connections_.destroy(handle);
 }
 

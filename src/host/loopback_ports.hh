@@ -132,7 +132,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
   int latest_ = 0;          // the last descriptor that a connection has got
   unsigned tries_ = 0;      // for sockets that were lost for want of descriptors
   Time retry_at_ = kNever;
-  LoopbackTotals past_;  // of what has ended
+  LoopbackTotals streams_;  // TCP alone, and without `flows`
 };
 
 }  // namespace sf::host

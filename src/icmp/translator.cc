@@ -61,6 +61,7 @@ HostError Translator::open(Flow& flow, host::Token token, const wire::IpPacket& 
   if (socket) {
     flow.socket = *socket;
     flow.last_active = now;
+    ++counters_.opened;
     return HostError::none;
   }
   const HostError error = socket.error();

@@ -36,6 +36,7 @@ struct Flow {
 };
 
 struct Counters {
+  std::uint64_t opened = 0;         // flows
   std::uint64_t requests = 0;       // handed to the host
   std::uint64_t replies = 0;        // handed to the link
   std::uint64_t not_sent = 0;       // the host did not take it

@@ -324,9 +324,7 @@ Status ToGuest::send_parts(std::span<const Bytes> parts, const wire::Offload& of
     return status;
   }
   const std::size_t size = total_size(parts);
-  const bool super_frame = offload.gso != GsoType::none && offload.gso_size != 0;
-  counters_.packets +=
-      super_frame ? (size - offload.header_length + offload.gso_size - 1) / offload.gso_size : 1;
+  counters_.packets += wire::packets_of(size, offload);
   counters_.bytes += size;
   return status;
 }

@@ -43,6 +43,18 @@ void tell_refused_question(FlowWatch& watch, const Endpoint& guest, const wire::
   watch.on_flow(event);
 }
 
+void DnsCounters::add(const DnsCounters& other) {
+  queries += other.queries;
+  answers += other.answers;
+  malformed += other.malformed;
+  duplicates += other.duplicates;
+  overflows += other.overflows;
+  failures += other.failures;
+  timeouts += other.timeouts;
+  refused += other.refused;
+  rejected += other.rejected;
+}
+
 std::optional<std::size_t> DnsForwarder::Pending::asked_server(const Endpoint& from) const {
   for (std::size_t i = 0; i < server_count; ++i) {
     if ((sent_mask & (1U << i)) != 0 && servers[i] == from) return i;
@@ -172,6 +184,7 @@ void DnsForwarder::server_failed(PendingMap::iterator it, std::size_t server, Ti
 
 void DnsForwarder::give_up(PendingMap::iterator it, Time now) {
   ++counters_.failures;
+  if (it->second.awaited_mask != 0) ++counters_.timeouts;
   const Pending query = finish(it, now);
   reply_error(query, wire::DnsRcode::server_failure, now);
 }

@@ -61,8 +61,11 @@ struct DnsCounters {
   std::uint64_t duplicates = 0;  // sent again by the guest while the first one is still pending
   std::uint64_t overflows = 0;   // SERVFAIL at once: too many pending
   std::uint64_t failures = 0;    // SERVFAIL in the end: no server answered
+  std::uint64_t timeouts = 0;    // of those, such as one was waited for until the end
   std::uint64_t refused = 0;     // by the egress policy
   std::uint64_t rejected = 0;    // from the host's side, and no answer that anybody waits for
+
+  void add(const DnsCounters& other);
 };
 
 class DnsForwarder {

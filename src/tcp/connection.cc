@@ -412,25 +412,25 @@ std::uint32_t Connection::timestamp(Time now) const {
   return static_cast<std::uint32_t>(now.time_since_epoch() / kTimestampTick) + timestamp_offset_;
 }
 
-const char* Connection::state_name() const {
+State Connection::state() const {
   switch (phase_) {
     case Phase::connecting:
-      return "SYN-SENT (host)";
+      return State::connecting;
     case Phase::syn_received:
-      return "SYN-RECEIVED";
+      return State::syn_received;
     case Phase::syn_sent:
-      return "SYN-SENT";
+      return State::syn_sent;
     case Phase::time_wait:
-      return "TIME-WAIT";
+      return State::time_wait;
     case Phase::closed:
-      return "CLOSED";
+      return State::closed;
     case Phase::open:
       break;
   }
   const bool guest = receive_.finished();
-  if (!transmit_.fin_sent()) return guest ? "CLOSE-WAIT" : "ESTABLISHED";
-  if (guest) return guest_finished_first_ ? "LAST-ACK" : "CLOSING";
-  return transmit_.fin_acked() ? "FIN-WAIT-2" : "FIN-WAIT-1";
+  if (!transmit_.fin_sent()) return guest ? State::close_wait : State::established;
+  if (guest) return guest_finished_first_ ? State::last_ack : State::closing;
+  return transmit_.fin_acked() ? State::fin_wait_2 : State::fin_wait_1;
 }
 
 }  // namespace sf::tcp

@@ -62,6 +62,25 @@ struct Emission {
   std::uint32_t length = 0;
 };
 
+// RFC 9293 section 3.3.2; `connecting` is ours: a SYN has come, and the host's side is not connected yet.
+enum class State : std::uint8_t {
+  connecting,
+  syn_received,
+  syn_sent,
+  established,
+  close_wait,
+  last_ack,
+  closing,
+  fin_wait_1,
+  fin_wait_2,
+  time_wait,
+  closed,
+  count_,
+};
+inline constexpr std::size_t kStates = static_cast<std::size_t>(State::count_);
+// The name in the RFC, for people.
+[[nodiscard]] const char* to_string(State state);
+
 class Connection {
  public:
   enum class Phase : std::uint8_t { connecting, syn_received, syn_sent, open, time_wait, closed };
@@ -109,8 +128,8 @@ class Connection {
   [[nodiscard]] Time deadline() const;
 
   [[nodiscard]] Phase phase() const { return phase_; }
-  // The state's name in RFC 9293, for people.
-  [[nodiscard]] const char* state_name() const;
+  [[nodiscard]] State state() const;
+  [[nodiscard]] const char* state_name() const { return to_string(state()); }
   // Payload bytes that may be queued beyond `queued`.
   [[nodiscard]] std::uint32_t room(std::uint32_t queued) const {
     return phase_ == Phase::open ? transmit_.room(queued) : 0;

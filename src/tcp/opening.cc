@@ -68,6 +68,7 @@ Connection Translator::dial(const Endpoint& guest, const Endpoint& remote, Time 
 
 void Translator::adopt(Flow& flow, host::SocketId socket) {
   ++counters_.opened;
+  ++counters_.adopted;
   flow.socket = socket;
   flow.host_writable = true;
   flow.host_readable = true;
@@ -233,8 +234,14 @@ void Translator::close_socket(Flow& flow) {
 }
 
 void Translator::note_round_trip(Flow& flow) {
-  if (flow.notes != nullptr && flow.notes->told_opened)
-    flow.notes->remote_rtt = host_.round_trip(flow.socket);
+  const bool told = flow.notes != nullptr && flow.notes->told_opened;
+  if (!told && !measures_) return;
+  const auto remote = host_.round_trip(flow.socket);
+  if (told) flow.notes->remote_rtt = remote;
+  if (!measures_) return;
+  if (remote) remote_round_trips_.observe(*remote);
+  const Duration guest = flow.connection.transmit().rtt().smoothed();
+  if (guest != Duration::zero()) guest_round_trips_.observe(guest);
 }
 
 // What is not there with the first bytes is not waited for, unless somebody holds them back anyway.

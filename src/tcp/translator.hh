@@ -23,6 +23,7 @@
 #include <span>
 #include <vector>
 
+#include "base/duration_histogram.hh"
 #include "base/piece_pool.hh"
 #include "base/siphash.hh"
 #include "host/host.hh"
@@ -34,6 +35,7 @@ namespace sf::tcp {
 
 struct Counters {
   std::uint64_t opened = 0;
+  std::uint64_t adopted = 0;  // of those, through published ports
   std::uint64_t refused = 0;  // the host could not connect
   std::uint64_t resets_from_guest = 0;
   std::uint64_t resets_to_guest = 0;
@@ -97,6 +99,10 @@ class Translator {
     return flow.connection.phase() == Connection::Phase::closed && flow.held == 0;
   }
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  // From now on, of each connection at its end: a system call for the remote one.
+  void measure_round_trips() { measures_ = true; }
+  [[nodiscard]] const DurationHistogram& remote_round_trips() const { return remote_round_trips_; }
+  [[nodiscard]] const DurationHistogram& guest_round_trips() const { return guest_round_trips_; }
 
  private:
   [[nodiscard]] Opening opening(const Endpoint& guest, const Endpoint& remote, Time now) const;
@@ -143,6 +149,9 @@ class Translator {
   MakeRoom make_room_;
   std::vector<std::uint8_t> inspected_;  // what an inspector is shown, in one piece
   Counters counters_;
+  bool measures_ = false;
+  DurationHistogram remote_round_trips_;
+  DurationHistogram guest_round_trips_;
 };
 
 }  // namespace sf::tcp

@@ -60,6 +60,7 @@ HostError Translator::open(Flow& flow, host::Token token, Time now) {
   if (!socket) return socket.error();
   flow.socket = *socket;
   flow.last_active = now;
+  ++counters_.opened;
   return HostError::none;
 }
 
@@ -101,13 +102,13 @@ bool Translator::may_wait(const Outgoing& outgoing) const {
 
 void Translator::sent(const Outgoing& outgoing, Time now) {
   const std::size_t size = outgoing.datagram.payload.size();
-  ++counters_.from_guest;
+  const std::size_t datagrams =
+      datagram_count(outgoing.datagram.payload, outgoing.datagram.options.segment_size);
+  counters_.from_guest += datagrams;
   counters_.bytes_from_guest += size;
   outgoing.flow->bytes_from_guest += size;
   if (outgoing.flow->peers == nullptr) return;
-  const host::OutgoingDatagram& datagram = outgoing.datagram;
-  outgoing.flow->peers->from_guest({outgoing.packet.destination, datagram.to.port},
-                                   datagram_count(datagram.payload, datagram.options.segment_size), size,
+  outgoing.flow->peers->from_guest({outgoing.packet.destination, outgoing.datagram.to.port}, datagrams, size,
                                    now);
 }
 
@@ -221,9 +222,11 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   flow.last_active = now;
   const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
                                                  payload.bytes, payload.segment_size);
-  if (status == link::Status::ok)
+  if (status == link::Status::ok) {
     count_to_guest(flow, {*source, first.from.port}, datagrams, payload.bytes.size(), now);
-  (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
+  } else {
+    counters_.not_delivered += datagrams;
+  }
   return status;
 }
 

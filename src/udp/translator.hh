@@ -61,7 +61,8 @@ struct Flow {
 };
 
 struct Counters {
-  std::uint64_t from_guest = 0;     // datagrams handed to the host (a super-frame is one)
+  std::uint64_t opened = 0;         // flows
+  std::uint64_t from_guest = 0;     // datagrams handed to the host (segments counted singly)
   std::uint64_t to_guest = 0;       // datagrams handed to the link (segments counted singly)
   std::uint64_t not_sent = 0;       // the host did not take it
   std::uint64_t not_delivered = 0;  // cut short on the way, or the link did not take it
@@ -98,6 +99,7 @@ class Translator {
   void count_to_guest(Flow& flow, const Endpoint& from, std::size_t datagrams, std::size_t bytes, Time now) {
     flow.bytes_to_guest += bytes;
     counters_.bytes_to_guest += bytes;
+    counters_.to_guest += datagrams;
     if (flow.peers != nullptr) flow.peers->to_guest(from, datagrams, bytes, now);
   }
   // Passes on what has arrived. True where more may be left, and it is to be called again without an event.

@@ -2,6 +2,7 @@
 // (virtio 1.2 section 5.1.6), without its layout.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sf::wire {
@@ -23,5 +24,12 @@ struct Offload {
 
   constexpr bool operator==(const Offload&) const = default;
 };
+
+// How many packets a frame of `size` bytes is on a wire.
+[[nodiscard]] constexpr std::size_t packets_of(std::size_t size, const Offload& offload) {
+  const bool super_frame =
+      offload.gso != GsoType::none && offload.gso_size != 0 && size > offload.header_length;
+  return super_frame ? (size - offload.header_length + offload.gso_size - 1) / offload.gso_size : 1;
+}
 
 }  // namespace sf::wire

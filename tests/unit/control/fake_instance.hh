@@ -34,6 +34,12 @@ class FakeInstance : public Instance {
   engine::Totals totals() const override { return sums; }
   InstanceInfo info() const override { return about; }
   std::optional<FlowLogReport> flow_log() const override { return log; }
+  MetricsReport metrics() const override { return {.version = about.version}; }
+  Refusals refusals(std::size_t most) const override {
+    Refusals refusals{rules.refusals, rules.refused};
+    if (refusals.targets.size() > most) refusals.targets.resize(most);
+    return refusals;
+  }
   PolicyReport policy() const override { return rules; }
   Result<void> set_policy(const std::string& name, const std::string& text) override {
     if (text == "wrong") return fail("{}:1:1: expected better", name);

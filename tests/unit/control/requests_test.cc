@@ -212,8 +212,15 @@ TEST_F(Requests, info_statistics_version) {
   ask("publish", {{"port", "8080:80"}});
   EXPECT_EQ(ask("info")["return"]["ports"], ask("list_published")["return"]["ports"]);
   EXPECT_EQ(ask("info")["return"]["ports"][0]["port"], "tcp/8080:80");
-  EXPECT_EQ(ask("statistics"), Json::parse(R"({"return":{"tcp_opened":3,"bytes_from_guest":1000,
-    "bytes_to_guest":2000,"frames_from_guest":40,"frames_dropped":5,"flows":2}})"));
+  instance.sums.drops[static_cast<std::size_t>(wire::DropReason::bad_checksum)] = 5;
+  Json statistics = ask("statistics")["return"];
+  EXPECT_EQ(statistics["drops"].size(), wire::kDropReasons);
+  EXPECT_EQ(statistics["drops"]["bad-checksum"], 5);
+  EXPECT_EQ(statistics["drops"]["flow-limit"], 0);
+  statistics.erase("drops");
+  EXPECT_EQ(statistics, Json::parse(R"({"tcp_opened":3,"bytes_from_guest":1000,"bytes_to_guest":2000,
+    "frames_from_guest":40,"frames_dropped":5,"flows":2,"refusals":3,
+    "refused":[{"target":"tcp 192.0.2.1:80","count":3}]})"));
   instance.log = {7, 1};
   EXPECT_EQ(ask("statistics")["return"]["flow_log"], Json::parse(R"({"written":7,"dropped":1})"));
   EXPECT_EQ(ask("version"), Json::parse(R"({"return":{"version":"1.2.3"}})"));

@@ -1,0 +1,86 @@
+// Serves the metrics over HTTP: one request per connection.
+//
+//     accept ── reading ──(header complete, malformed, too late)── writing ── draining ── closed
+//
+// Nothing here waits. As control/server.hh: all descriptors are in one epoll instance that the caller watches
+// with its own, and on_ready() does a bounded amount of work: one read or write per client that is ready, at
+// most kAcceptsPerTurn new clients, and the text is made once for all that ask in the same turn. A reply
+// waits in its client's buffer until it is taken. Where kMaxClients are there, the one that came first makes
+// room for the next: who asks at once is answered at once, however many others say nothing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.hh"
+#include "base/time.hh"
+#include "base/unique_fd.hh"
+#include "control/metrics_address.hh"
+#include "control/socket_file.hh"
+
+namespace sf::control {
+
+class MetricsServer {
+ public:
+  static constexpr std::size_t kMaxClients = 32;
+  static constexpr unsigned kAcceptsPerTurn = 8;
+  static constexpr unsigned kReadTicks = 5;    // for the request
+  static constexpr unsigned kTotalTicks = 15;  // until the reply has been taken
+
+  using Text = std::function<std::string()>;
+
+  // Listens; `text` makes the metrics. `tick` is the unit of the limits above; tests make it short.
+  [[nodiscard]] static Result<std::unique_ptr<MetricsServer>> open(const MetricsAddress& address, Text text,
+                                                                   Duration tick = 1s);
+  MetricsServer(const MetricsServer&) = delete;
+  MetricsServer& operator=(const MetricsServer&) = delete;
+  // Removes the socket file, if there is one and it is still this one.
+  ~MetricsServer();
+
+  // Readable whenever on_ready() has something to do (level-triggered).
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+  void on_ready();
+  // With the port that the host has chosen.
+  [[nodiscard]] const MetricsAddress& address() const { return address_; }
+  // Absent where it is no Unix socket. It is then for somebody else to remove.
+  [[nodiscard]] std::optional<SocketFile::Given> give_file();
+
+ private:
+  struct Client;
+  using ClientId = std::uint64_t;
+
+  MetricsServer(MetricsAddress address, Text text, Duration tick);
+
+  [[nodiscard]] Result<void> listen();
+  [[nodiscard]] Result<void> bind_to_port();
+  void accept_clients();
+  void on_client(ClientId id);
+  void on_tick();
+  // Each false where the client is done with.
+  [[nodiscard]] bool read(ClientId id, Client& client);
+  [[nodiscard]] bool write(ClientId id, Client& client);
+  [[nodiscard]] bool drain(Client& client) const;
+  [[nodiscard]] std::string answer(const std::string& request);
+  void update();
+  void watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const;
+
+  MetricsAddress address_;
+  Text make_text_;
+  Duration tick_;
+  std::optional<std::string> text_;  // of this turn
+  std::optional<SocketFile> file_;
+  UniqueFd listener_;
+  UniqueFd timer_;
+  std::map<ClientId, std::unique_ptr<Client>> clients_;  // who came first is first
+  ClientId next_id_;
+  bool ticking_ = false;
+  bool starved_ = false;  // accept() failed for want of descriptors or memory; tried again with the next tick
+  bool listening_ = false;
+  UniqueFd epoll_;
+};
+
+}  // namespace sf::control
