@@ -6,6 +6,7 @@
 //     port ls [--json] [INSTANCE]
 //     flows [--interval SECONDS] [--limit N] [--json] [INSTANCE]
 //     policy [--json] [INSTANCE [show]]
+//     capture [-w FILE] [-s BYTES] [-c N] INSTANCE [FILTER...]
 //     policy [--json] INSTANCE set FILE | allow RULE... | deny RULE... | reset
 //
 // control_run.hh carries them out.
@@ -21,6 +22,7 @@
 #include "base/result.hh"
 #include "base/time.hh"
 #include "cli/options.hh"
+#include "wire/pcapng.hh"
 
 namespace sf::cli {
 
@@ -31,6 +33,7 @@ struct ControlCommand {
     port_rm,
     port_ls,
     flows,
+    capture,
     policy_show,
     policy_set,
     policy_insert,
@@ -39,9 +42,12 @@ struct ControlCommand {
   Action action = Action::ls;
   std::optional<std::string> instance;  // absent: the only one there is
   std::vector<std::string> ports;       // never empty for port_add and port_rm
-  std::string file;                     // for policy_set
-  std::vector<std::string> rules;       // for policy_insert: in this order before all others
-  bool allow = false;                   // what they do
+  std::string file;                     // for policy_set; for capture, empty or "-": standard output
+  std::string filter;                   // for capture, as libpcap takes it; empty: all frames
+  std::uint32_t snap_length = wire::pcapng::kMaxSnapLength;
+  std::optional<std::uint64_t> count;  // of frames to capture
+  std::vector<std::string> rules;      // for policy_insert: in this order before all others
+  bool allow = false;                  // what they do
   bool loopback = false;
   bool json = false;
   Duration interval = 1s;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/capture_run.hh"
 #include "cli/documents.hh"
 #include "cli/flow_rates.hh"
 #include "cli/policy_items.hh"
@@ -221,6 +222,8 @@ Outcome run_control(const ControlCommand& command, const std::optional<std::stri
       return list_ports(command, peer);
     case Action::flows:
       return list_flows(command, peer);
+    case Action::capture:
+      return run_capture(command, *instance);
     case Action::policy_show:
       return shown(command, peer.policy("policy"));
     case Action::policy_set:

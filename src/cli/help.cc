@@ -28,6 +28,8 @@ Usage:
       Publish ports at run time, take them away, list them.
   slirp-forwarder flows [INSTANCE]
       Show live flows with rates, round-trip time and state.
+  slirp-forwarder capture INSTANCE [FILTER]
+      Record what passes, or show it live to Wireshark or tcpdump.
   slirp-forwarder policy [INSTANCE [show]] | INSTANCE set FILE|allow RULE...|deny RULE...|reset
       Show the egress policy and what it has refused, or change it.
 )";
@@ -71,6 +73,18 @@ count, and what it has refused how often; or changes it for flows that begin fro
 set replaces all of it by a policy file, allow and deny put rules before all others, and reset
 takes back what was changed, with the file of --policy as it is now.
 RULE is what --allow takes: [tcp|udp|icmp/]TARGET[:PORTS].
+)";
+
+constexpr std::string_view kCapture =
+    R"(Usage: slirp-forwarder capture [-w FILE] [-s BYTES] [-c N] INSTANCE [FILTER]
+
+Records the frames of a running instance from now on, both ways, as pcapng, until SIGINT or
+SIGTERM, or until the instance ends. FILTER is what tcpdump takes, such as "tcp port 80 and
+host 192.0.2.1". Frames that the instance has no room for while the recording does not get
+on are lost, and counted. Frames that the two kernels cut later are recorded whole.
+
+  slirp-forwarder capture 4711 | wireshark -k -i -
+  slirp-forwarder capture 4711 udp port 53 | tcpdump -n -r -
 )";
 
 constexpr std::string_view kInstance = R"(
@@ -164,10 +178,11 @@ std::string help_text(std::optional<Command> command, const std::string& options
 }
 
 std::string control_help_text(std::string_view word, const std::string& options) {
-  const std::string_view head = word == "ls"       ? kLs
-                                : word == "port"   ? kPort
-                                : word == "policy" ? kPolicy
-                                                   : kFlows;
+  const std::string_view head = word == "ls"        ? kLs
+                                : word == "port"    ? kPort
+                                : word == "policy"  ? kPolicy
+                                : word == "capture" ? kCapture
+                                                    : kFlows;
   return fmt::format("{}{}{}\nThe manual page slirp-forwarder(1) says more.\n", head,
                      word == "ls" ? "" : kInstance, options);
 }

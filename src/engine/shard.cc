@@ -117,6 +117,7 @@ void Shard::receive_frames(Time now) {
     switch (link_.receive(MutBytes{*frames_}.subspan(kept, link::kMaxFrame), frame)) {
       case link::Status::ok:
         ++stats_.frames_from_guest;
+        link_.show(std::array{Bytes{frame.bytes}}, frame.offload, link::Direction::from_guest);
         on_frame(frame, now);
         break;
       case link::Status::dropped:
