@@ -216,8 +216,8 @@ def test_killed_captures_leave_nothing_behind(lab, found, capture):
         for it in running:
             it.process.send_signal(signal.SIGKILL)
             it.process.wait(10)
+        wait_for(lambda: descriptors(guest) <= before, what="the descriptors to be closed, though no frame passes")
         guest.run(["curl", "-sS", f"http://{WAN4}/"])
-        wait_for(lambda: descriptors(guest) <= before, what="the descriptors to be closed")
     for it in running:
         lab.stop(it.process)
 
