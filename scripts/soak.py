@@ -152,7 +152,7 @@ def main():
         digest = content.write(path, SIZE)
         path.chmod(0o644)
         commit = make_repository(lab)
-        server = lab.popen(lab.wan.command([LOAD, "serve", WAN4]), stdout=subprocess.PIPE)
+        server = lab.popen(lab.wan.command([LOAD, "serve", "--", WAN4]), stdout=subprocess.PIPE)
         assert server.stdout.readline() == "ready\n"
         with Guest(lab, "-p", "8080:80") as guest:
             guest.popen(["/usr/bin/python3", "-m", "http.server", "-d", lab.tmp, "80"], stdout=subprocess.DEVNULL,

@@ -1,6 +1,9 @@
 """What a hostile or busy guest can do to itself: floods, and many connections. The program's memory and descriptors stay
 within bounds, and a well-behaved flow beside it keeps at least half of its throughput, and its DNS answers.
 
+The floods come at a rate, in packets per second. What comes faster than the program takes it fills the queue of the TAP,
+which is one for all of the guest's flows, and then the guest's kernel drops from all of them.
+
 LOAD_SECONDS (of each flood) and LOAD_CONNECTIONS make it longer: `make load`."""
 
 import contextlib
@@ -29,7 +32,7 @@ MEGABITS = 100  # of the well-behaved flow: far less than a machine can do, so t
 
 @pytest.fixture(scope="module")
 def server(lab):
-    process = lab.popen(lab.wan.command([LOAD, "serve", WAN4]), stdout=subprocess.PIPE)
+    process = lab.popen(lab.wan.command([LOAD, "serve", "--", WAN4]), stdout=subprocess.PIPE)
     assert process.stdout.readline() == "ready\n"
     yield
     lab.stop(process)
@@ -70,7 +73,7 @@ class Watch:
         self._stop.set()
         self._thread.join()
 
-    def back(self, timeout=20, most=4):
+    def back(self, timeout=20, most=20):  # the DNS forwarder keeps up to 16 sockets for a while
         wait_for(lambda: self.descriptors() <= self.before + most, timeout, "descriptors to be closed", every=0.2)
 
 
@@ -128,14 +131,14 @@ def test_syns_towards_nobody(make_guest):
     """Half-open ones are bounded, and the oldest make room."""
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=syn", "--to=203.0.113.128", "--spread=64")
+    beside(guest, watch, "--kind=syn", "--to=203.0.113.128", "--spread=64", "--rate=20000")
     assert watch.most <= watch.before + 4096 + 200
 
 
 def test_syns_that_are_refused(make_guest):
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=syn", f"--to={FAR4}")
+    beside(guest, watch, "--kind=syn", f"--to={FAR4}", "--rate=5000")
     assert watch.most <= watch.before + 4096 + 200
     watch.back()
 
@@ -143,14 +146,14 @@ def test_syns_that_are_refused(make_guest):
 def test_datagrams_to_random_places(make_guest):
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=udp", "--to=203.0.113.0", "--spread=256")
+    beside(guest, watch, "--kind=udp", "--to=203.0.113.0", "--spread=256", "--rate=50000")
     assert watch.most <= watch.before + 8192 + 200
 
 
 def test_fragments(make_guest):
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=fragments", f"--to={FAR4}")
+    beside(guest, watch, "--kind=fragments", f"--to={FAR4}", "--rate=50000")
     assert watch.most <= watch.before + 200
 
 
@@ -171,10 +174,10 @@ def test_many_short_connections(make_guest, server):
 
 
 def test_ten_thousand_live_connections(make_guest, server):
-    """Each asks and is answered again and again; beside them, a stream and DNS."""
+    """Each asks every 2 s and is answered; beside them, a stream and DNS."""
     guest = make_guest()
     watch = Watch(guest)
-    clients = guest.popen(f"ulimit -n $(ulimit -Hn); exec {LOAD} requests --to={WAN4} --parallel=10000 --seconds={SECONDS + 5}",
+    clients = guest.popen(f"ulimit -n $(ulimit -Hn); exec {LOAD} requests --to={WAN4} --parallel=10000 --pause=2000 --seconds={SECONDS + 5}",
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with watch:
         wait_for(lambda: watch.descriptors() >= watch.before + 10000 or clients.poll() is not None, 60, "the connections")
@@ -185,7 +188,7 @@ def test_ten_thousand_live_connections(make_guest, server):
     assert clients.returncode == 0, errors
     said = json.loads(out)
     print(f"{said}; beside them {arrived:.0f} of {MEGABITS} Mbit/s; most: {watch.memory} KiB")
-    assert said["count"] > 10000
+    assert said["count"] > 10000 and said["p99"] < 1e6
     assert arrived >= MEGABITS / 2
     assert watch.memory < CEILING_KB
     watch.back()
