@@ -30,7 +30,7 @@ build-asan: deps ## the build with AddressSanitizer and UndefinedBehaviorSanitiz
 
 build-fuzz: deps ## the fuzz targets with libFuzzer, in build-fuzz/
 	@mkdir -p build-fuzz; $(CONFIGURE) -B build-fuzz -DCMAKE_CXX_COMPILER=clang++-16 -DSF_FUZZERS=ON >build-fuzz/configure.log 2>&1 || { cat build-fuzz/configure.log; exit 1; }
-	@ninja -C build-fuzz -j $(JOBS) $(addprefix fuzz_,wire engine simulation services control text)
+	@ninja -C build-fuzz -j $(JOBS) $(addprefix fuzz_,wire engine simulation services control text policy)
 
 demo: build ## show the main job in the lab
 	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/demo.py

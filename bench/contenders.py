@@ -56,7 +56,33 @@ class ForwarderLoopback(Forwarder):
         return None if cls.publish in text else f"the program has no {cls.publish} yet"
 
 
-ALL = {contender.name: contender for contender in (Native, Veth, Forwarder, ForwarderLoopback, Slirp4netns, RootlessKit, Pasta)}
+class ForwarderWatched(Forwarder):
+    """This program, with an egress policy and a flow log."""
+
+    name = "slirp-forwarder watched"
+    rules = 10000
+
+    def __init__(self, lab, mtu=None, port=None):
+        super().__init__(lab, mtu, port)
+        names = [f"deny name{number}.example.test:443" for number in range(self.rules // 2)]
+        networks = [f"deny 10.{number // 256}.{number % 256}.0/24" for number in range(self.rules - len(names) - 1)]
+        policy, self.flow_log = lab.path("policy"), lab.path("flow-log")
+        lines = "".join(f'  "{rule}",\n' for rule in [*names, *networks, "allow 0.0.0.0/0"])
+        policy.write_text(f'default = "deny"\nrules = [\n{lines}]\n')
+        policy.chmod(0o644)
+        self.guest = Guest(lab, *self.guest.options, "--policy", policy, "--flow-log", self.flow_log)
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.flow_log.unlink(missing_ok=True)
+
+    @classmethod
+    def missing(cls):
+        text = subprocess.run([os.environ["SLIRP_FORWARDER"], "run", "--help"], capture_output=True, text=True, check=True).stdout
+        return None if "--flow-log" in text else "the program has no --flow-log yet"
+
+
+ALL = {contender.name: contender for contender in (Native, Veth, Forwarder, ForwarderLoopback, ForwarderWatched, Slirp4netns, RootlessKit, Pasta)}
 
 
 def present(names):

@@ -23,7 +23,7 @@ import targets  # noqa: E402
 from lab import world  # noqa: E402
 from lab.network import Lab  # noqa: E402
 
-GROUPS = ("streams", "syscalls", "published", "nginx", "datagrams", "requests", "dns", "lossy", "idle", "connections", "many")
+GROUPS = ("streams", "syscalls", "published", "nginx", "datagrams", "requests", "dns", "watched", "lossy", "idle", "connections", "many")
 
 
 def parser():

@@ -122,6 +122,17 @@ def _small(judge):
         judge.ratio(place, "rate", judge.summary.get(*place, "native", "rate"), 0.9, "native")
 
 
+def _watched(judge):
+    """With an egress policy and a flow log, beside without."""
+    for metric, rows in {"rate": ("to wan, 1 stream", "from wan, 1 stream"),
+                         "connections": ("a connection each, 1 at once", "a connection each, 64 at once")}.items():
+        for row in rows:
+            place = ("watched", row, None)
+            value, base = judge.summary.get(*place, f"{OURS} watched", metric), judge.ours(*place, metric)
+            said = f"{value / base:.3f} times" if value is not None and base else None
+            judge.add(place, f"{metric}: with rules and flow log at least 0.95 times without", value, base and 0.95 * base, said=said)
+
+
 def _idle(judge):
     _amount(judge, ("connections", "idle connections", None), "bytes", 1024, "bytes each")
     place = ("idle", "while nothing happens", None)
@@ -143,6 +154,7 @@ def verdicts(run):
     judge = Judge(run)
     _streams(judge)
     _small(judge)
+    _watched(judge)
     _idle(judge)
     return judge.verdicts
 

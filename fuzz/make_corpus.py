@@ -218,5 +218,50 @@ def text():
         write("text", f"commands-{i}", b"\x06" + line)
 
 
-for make in (wire, services, engine, simulation, control, text):
+def tls_hello(name, record=16384, key_share=b"\x00\x33\x00\x02\x00\x00"):
+    entry = b"\x00" + struct.pack(">H", len(name)) + name
+    extensions = struct.pack(">HHH", 0, len(entry) + 2, len(entry)) + entry + key_share
+    body = b"\x03\x03" + bytes(32) + b"\x00\x00\x02\x13\x01\x01\x00" + struct.pack(">H", len(extensions)) + extensions
+    message = b"\x01" + struct.pack(">I", len(body))[1:] + body
+    parts = [message[at:at + record] for at in range(0, len(message), record)]
+    return b"".join(b"\x16\x03\x01" + struct.pack(">H", len(part)) + part for part in parts)
+
+
+def policy():
+    for i, one in enumerate([b"github.com:443", b"tcp/*.debian.org:80,443,8000-8010", b"[2001:db8::/32]:22", b"192.0.2.0/24",
+                             b"udp/internet", b"icmp/metadata", b"link-local:1-65535", b"a..test", b"*.a.test."]):
+        write("policy", f"rule-{i}", b"\x00" + one)
+    write("policy", "file", b'\x01default = "deny"\nrules = [\n "deny metadata",\n "allow tcp/*.a.test:80,443",\n]\n'
+          b'check-sni = true\naudit = false\ndns-refusal = "nxdomain"\nttl-floor = 60\n')
+    write("policy", "file-wrong", b'\x01default = "perhaps"\nrules = ["allow x:y"]\nmore = [1, {a = 2}]\n')
+    cuts = bytes([3, 5, 60, 1])
+    for i, name in enumerate([b"a.test", b"x.b.test", b"other.test", b"192.0.2.7", b""]):
+        write("policy", f"hello-{i}", b"\x02" + cuts + tls_hello(name, 16384 if i else 9))
+        write("policy", f"host-{i}", b"\x03" + cuts + b"GET / HTTP/1.1\r\nA: b\r\nHost: " + name + b"\r\n\r\n")
+    write("policy", "absolute", b"\x03" + cuts + b"GET http://a.test/ HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    retry = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+    answer = b"\x16\x03\x03\x00\x2a\x02\x00\x00\x26\x03\x03" + retry + bytes(4)
+    for i, name in enumerate([b"a.test", b"other.test"]):
+        more = b"\x14\x03\x03\x00\x01\x01" + tls_hello(name)
+        write("policy", f"again-{i}", b"\x04" + cuts + bytes([len(answer)]) + answer + more)
+    write("policy", "once", b"\x04" + cuts + bytes([len(answer)]) + answer.replace(retry, bytes(32)) + b"\x17\x03\x03\x00\x02ab")
+    for i, message in enumerate([*dns_messages(), DNS(id=1, rd=1, qd=DNSQR(qname="a.test"))]):
+        raw = bytes(message)
+        write("policy", f"dns-stream-{i}", b"\x05" + cuts + struct.pack(">H", len(raw)) + raw + struct.pack(">H", len(raw)) + raw)
+        write("policy", f"answer-{i}", b"\x06" + raw)
+    chain = DNSRR(rrname="a.test", type="CNAME", rdata="c.test") / DNSRR(rrname="c.test", rdata="192.0.2.9", ttl=5)
+    write("policy", "answer-chain", b"\x06" + bytes(DNS(id=1, qr=1, qd=DNSQR(qname="a.test"), an=chain)))
+    hint = bytes.fromhex("000100") + bytes.fromhex("00040004c0000207") + bytes.fromhex("00050004") + b"keys"
+    write("policy", "answer-https", b"\x06" + bytes(DNS(id=1, qr=1, qd=DNSQR(qname="a.test", qtype=65),
+                                                       an=DNSRR(rrname="a.test", type=65, rdata=hint))))
+    # Operations: a piece of the hello at 0 and at 60, version 1 and 2, an answer's ID, raw datagrams, time.
+    whole = bytes([1, 8, 1, 0, 0, 0, 255])
+    write("policy", "quic-whole", b"\x07\x00" + whole)
+    write("policy", "quic-pieces", b"\x07\x10" + bytes([0x11, 8, 1, 0, 1, 40, 255]) + bytes([0x11, 8, 1, 0, 0, 0, 40]))
+    write("policy", "quic-again", b"\x07\x00" + bytes([1, 4, 1, 0, 0, 0, 255]) + bytes([0x23, 8, 9, 1, 0, 1, 0, 1, 1]) +
+          bytes([0x62, 8, 9, 1, 0, 2, 0, 3]) + b"abc" + bytes([70]))
+    write("policy", "quic-raw", b"\x07\x00" + bytes([0, 20]) + b"\xc0\x00\x00\x00\x01\x02ab\x00\x00\x08" + bytes(9))
+
+
+for make in (wire, services, engine, simulation, control, text, policy):
     make()

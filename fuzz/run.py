@@ -23,7 +23,7 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Names, and the longest input that is made.
-TARGETS = {"wire": 2048, "engine": 1024, "simulation": 512, "services": 1024, "control": 1024, "text": 512}
+TARGETS = {"wire": 2048, "engine": 1024, "simulation": 512, "services": 1024, "control": 1024, "text": 512, "policy": 1024}
 
 
 def command_of(build, name):

@@ -99,7 +99,7 @@ void ip(Bytes bytes, bool quoted) {
   require(second->source == packet->source && second->destination == packet->destination &&
               second->protocol == packet->protocol && second->ttl == packet->ttl &&
               second->traffic_class == packet->traffic_class &&
-              second->dont_fragment == packet->dont_fragment &&
+              (packet->fragment || second->dont_fragment == packet->dont_fragment) &&
               same_fragment(second->fragment, packet->fragment) && same(second->payload, packet->payload),
           "an IP packet written and parsed again");
 }

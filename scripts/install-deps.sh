@@ -6,12 +6,13 @@ set -euo pipefail
 
 build=(
   g++ make cmake ninja-build ccache pkg-config libcli11-dev libfmt-dev libexpected-dev libmnl-dev libseccomp-dev
-  libcap-dev libpcap-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libcap-dev libpcap-dev nettle-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 tests=(
   python3 python3-pytest python3-scapy iproute2 iperf3 slirp4netns passt curl bind9-dnsutils isc-dhcp-client udhcpc
   dhcpcd-base net-tools wget traceroute netcat-openbsd uidmap iputils-ping ethtool strace tcpdump tshark procps
   podman buildah rootlesskit crun conmon catatonit busybox-static nginx wrk nftables linux-perf dnsmasq-base openssl git
+  golang-go golang-github-lucas-clemente-quic-go-dev caddy python3-cryptography knot-dnsutils unbound apt-utils
   util-linux mandoc clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev cppcheck
 )
 
@@ -34,7 +35,7 @@ if ((EUID != 0)); then
   root=(sudo)
 fi
 echo "install-deps: installing ${missing[*]}"
-# nginx and Podman come with services, and starting one on this machine is not what the tests need. A machine that has
+# nginx, Podman and others come with services, and starting one on this machine is not what the tests need. A machine that has
 # a policy of its own for services keeps it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -46,6 +47,8 @@ fi
 "${root[@]}" apt-get update -qq
 "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 # Nor at the next start of the machine.
-if [[ " ${missing[*]} " == *" nginx "* ]] && command -v systemctl >/dev/null; then
-  "${root[@]}" systemctl --quiet disable nginx.service || true
-fi
+for service in nginx caddy unbound; do
+  if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
+    "${root[@]}" systemctl --quiet disable "$service.service" || true
+  fi
+done

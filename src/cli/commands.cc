@@ -87,6 +87,12 @@ void add_options(CLI::App& app, std::string_view word, ControlCommand& command) 
     add_number(app, "--limit", "N", 1, std::uint32_t{control::kMaxFlowsListed}, command.limit,
                fmt::format("Show that many at most, 1 to {}", control::kMaxFlowsListed));
   }
+  if (word == "policy") {
+    app.add_option("--output", command.output, "suggest: a new file for the policy")
+        ->type_name("FILE")
+        ->expected(1)
+        ->take_last();
+  }
   app.add_flag("--json", command.json, "One JSON document, with exact numbers");
 }
 
@@ -133,9 +139,18 @@ Result<void> take_port_words(ControlCommand& command, std::vector<std::string> w
 
 Result<void> take_policy_words(ControlCommand& command, std::vector<std::string> words) {
   constexpr std::string_view kForms =
-      "policy [INSTANCE [show]], policy INSTANCE set FILE, policy INSTANCE allow|deny RULE... and policy "
-      "INSTANCE reset";
+      "policy [INSTANCE [show]], policy INSTANCE set FILE, policy INSTANCE allow|deny RULE..., policy "
+      "INSTANCE reset and policy suggest FLOWLOG [--output FILE]";
   command.action = Action::policy_show;
+  if (!words.empty() && words[0] == "suggest") {
+    command.action = Action::policy_suggest;
+    if (words.size() == 1) return fail("FLOWLOG is missing; the forms are {}", kForms);
+    if (words.size() > 2) return fail("'{}': is one word too many; the forms are {}", words[2], kForms);
+    if (command.json) return fail("--json: there is none of a policy file; leave it out");
+    command.file = words[1];
+    return {};
+  }
+  if (!command.output.empty()) return fail("--output: is for policy suggest alone");
   if (words.empty()) return {};
   command.instance = words[0];
   if (words.size() == 1) return {};

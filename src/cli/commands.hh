@@ -8,6 +8,7 @@
 //     policy [--json] [INSTANCE [show]]
 //     capture [-w FILE] [-s BYTES] [-c N] INSTANCE [FILTER...]
 //     policy [--json] INSTANCE set FILE | allow RULE... | deny RULE... | reset
+//     policy suggest FLOWLOG [--output FILE]
 //
 // control_run.hh carries them out.
 #pragma once
@@ -37,13 +38,15 @@ struct ControlCommand {
     policy_show,
     policy_set,
     policy_insert,
-    policy_reset
+    policy_reset,
+    policy_suggest
   };
   Action action = Action::ls;
   std::optional<std::string> instance;  // absent: the only one there is
   std::vector<std::string> ports;       // never empty for port_add and port_rm
-  std::string file;                     // for policy_set; for capture, empty or "-": standard output
-  std::string filter;                   // for capture, as libpcap takes it; empty: all frames
+  std::string file;    // for policy_set and policy_suggest; for capture, empty or "-": standard output
+  std::string output;  // for policy_suggest; empty: standard output
+  std::string filter;  // for capture, as libpcap takes it; empty: all frames
   std::uint32_t snap_length = wire::pcapng::kMaxSnapLength;
   std::optional<std::uint64_t> count;  // of frames to capture
   std::vector<std::string> rules;      // for policy_insert: in this order before all others

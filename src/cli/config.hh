@@ -80,6 +80,8 @@ struct Config {
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
   std::string pcap_file;              // empty: none
+  std::string flow_log_file;          // empty: none, or
+  int flow_log_fd = -1;               // a descriptor of the caller's
   std::vector<std::string> warnings;  // what was accepted, and has to be said
 
   // run

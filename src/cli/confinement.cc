@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 
 #include "control/system_calls.hh"
+#include "flowlog/system_calls.hh"
 #include "host/system_calls.hh"
 #include "link/system_calls.hh"
 #include "setup/landlock.hh"
@@ -16,6 +17,7 @@ AllowedCalls program_calls(bool has_keeper) {
   AllowedCalls calls = setup::library_calls();
   allow_all_of(calls, setup::program_calls());
   allow_all_of(calls, link::allowed_calls());
+  allow_all_of(calls, flowlog::allowed_calls());
   allow_all_of(calls, host::allowed_calls({.reads_resolv_conf = !has_keeper}));
   allow_all_of(calls, control::allowed_calls({.removes_files = !has_keeper}));
   return calls;

@@ -3,6 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/capture_run.hh"
@@ -16,6 +22,7 @@
 #include "control/client.hh"
 #include "control/directory.hh"
 #include "control/requests.hh"
+#include "flowlog/suggest.hh"
 #include "policy/file.hh"
 #include "setup/reread_file.hh"
 
@@ -198,9 +205,41 @@ Outcome insert_rules(const ControlCommand& command, const Peer& peer) {
   return shown(command, reply);
 }
 
+// Not over a file that is there: somebody may have worked on it.
+Outcome write_new(const std::string& path, const std::string& text) {
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wxe"), std::fclose);
+  if (!file) {
+    return failed({fmt::format("making the file {} failed: {}; give --output a name that is new",
+                               printable(path), std::strerror(errno))});
+  }
+  if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() || std::fflush(file.get()) != 0) {
+    return failed(
+        {fmt::format("writing {} failed: {}; free some space", printable(path), std::strerror(errno))});
+  }
+  return {};
+}
+
+Outcome suggest_policy(const ControlCommand& command) {
+  const bool is_stream = command.file == "-";
+  std::ifstream file;
+  if (!is_stream) {
+    file.open(command.file);
+    if (!file) {
+      return failed({fmt::format("opening {} failed: {}; name a file that --flow-log has written",
+                                 printable(command.file), std::strerror(errno))});
+    }
+  }
+  const std::string name = is_stream ? "standard input" : printable(command.file);
+  auto text = flowlog::suggest_policy(is_stream ? std::cin : file, name);
+  if (!text) return failed(text.error());
+  if (!command.output.empty()) return write_new(command.output, *text);
+  return {.out = *std::move(text)};
+}
+
 }  // namespace
 
 Outcome run_control(const ControlCommand& command, const std::optional<std::string>& xdg_runtime_dir) {
+  if (command.action == Action::policy_suggest) return suggest_policy(command);
   std::vector<FoundInstance> running;
   if (!command.instance || command.instance->find('/') == std::string::npos) {
     auto found = running_instances(xdg_runtime_dir);
@@ -213,6 +252,7 @@ Outcome run_control(const ControlCommand& command, const std::optional<std::stri
   const Peer peer(*instance);
   switch (command.action) {
     case Action::ls:
+    case Action::policy_suggest:
       break;
     case Action::port_add:
       return add_ports(command, peer);

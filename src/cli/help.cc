@@ -32,6 +32,8 @@ Usage:
       Record what passes, or show it live to Wireshark or tcpdump.
   slirp-forwarder policy [INSTANCE [show]] | INSTANCE set FILE|allow RULE...|deny RULE...|reset
       Show the egress policy and what it has refused, or change it.
+  slirp-forwarder policy suggest FLOWLOG [--output FILE]
+      Make a policy file of what a --flow-log has seen.
 )";
 
 constexpr std::string_view kLs = R"(Usage: slirp-forwarder ls [--json]
@@ -67,12 +69,15 @@ constexpr std::string_view kPolicy = R"(Usage: slirp-forwarder policy [--json] [
        slirp-forwarder policy [--json] INSTANCE allow RULE...
        slirp-forwarder policy [--json] INSTANCE deny RULE...
        slirp-forwarder policy [--json] INSTANCE reset
+       slirp-forwarder policy suggest FLOWLOG [--output FILE]
 
 Shows the egress policy of a running instance, one rule per line in the order in which they
 count, and what it has refused how often; or changes it for flows that begin from then on.
 set replaces all of it by a policy file, allow and deny put rules before all others, and reset
 takes back what was changed, with the file of --policy as it is now.
 RULE is what --allow takes: [tcp|udp|icmp/]TARGET[:PORTS].
+suggest makes a policy file that allows what the flow log FLOWLOG (- is standard input) has
+seen, with what was refused as comments: for --policy, once it has been read.
 )";
 
 constexpr std::string_view kCapture =

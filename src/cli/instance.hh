@@ -12,6 +12,7 @@
 #include "cli/shards.hh"
 #include "control/capture.hh"
 #include "control/instance.hh"
+#include "flowlog/flow_log.hh"
 #include "host/loopback.hh"
 
 namespace sf::cli {
@@ -35,6 +36,13 @@ class ShardInstance final : public control::Instance {
   [[nodiscard]] engine::FlowList flows(std::size_t limit) const override;
   [[nodiscard]] engine::Totals totals() const override;
   [[nodiscard]] control::InstanceInfo info() const override;
+  [[nodiscard]] std::optional<control::FlowLogReport> flow_log() const override {
+    if (flow_log_ == nullptr) return std::nullopt;
+    const flowlog::Statistics statistics = flow_log_->statistics();
+    return control::FlowLogReport{statistics.written, statistics.dropped};
+  }
+  // Null: there is none. Else it outlives this.
+  void set_flow_log(const flowlog::FlowLog* flow_log) { flow_log_ = flow_log; }
   [[nodiscard]] control::PolicyReport policy() const override { return policy_.report(); }
   [[nodiscard]] Result<void> set_policy(const std::string& name, const std::string& text) override {
     return policy_.set(name, text);
@@ -63,6 +71,7 @@ class ShardInstance final : public control::Instance {
   PolicyControl& policy_;
   control::Captures* captures_ = nullptr;
   const Config& config_;
+  const flowlog::FlowLog* flow_log_ = nullptr;
   std::string name_;
   std::function<Time()> clock_;
   Time started_;

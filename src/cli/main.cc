@@ -53,11 +53,11 @@ std::string attach_target(const cli::Config& config) {
   return (plain ? "./" : "") + config.target;
 }
 
-// `policy_file`: -1 where there is none.
+// `own`: descriptors that are to stay open; -1 is none.
 Result<setup::Inside> start_inside(const cli::Config& config, const setup::SignalState& signals,
-                                   int policy_file, const Log& log) {
+                                   std::vector<int> own, const Log& log) {
   const setup::NetworkSettings network = network_settings(config);
-  const setup::HelperSettings helpers{config.confined, {config.ready_fd, config.exit_fd, policy_file}};
+  const setup::HelperSettings helpers{config.confined, std::move(own)};
   if (config.target_kind == cli::TargetKind::tap_descriptor)
     return setup::start_adopted(config.tap_fd, config.offload);
   if (config.target_kind == cli::TargetKind::bess) {
@@ -114,7 +114,15 @@ int run(cli::Config config, const setup::SignalState& signals) {
     log.error("{}", policy_file.error().message);
     return cli::kExitFailure;
   }
-  auto inside = start_inside(config, signals, *policy_file ? (*policy_file)->fd() : -1, log);
+  auto flow_log = Program::open_flow_log(config);
+  if (!flow_log) {
+    log.error("{}", flow_log.error().message);
+    return cli::kExitFailure;
+  }
+  auto inside = start_inside(config, signals,
+                             {config.ready_fd, config.exit_fd, *policy_file ? (*policy_file)->fd() : -1,
+                              *flow_log ? (*flow_log)->fd() : -1},
+                             log);
   if (!inside) {
     log.error("{}", inside.error().message);
     return cli::kExitFailure;
@@ -124,7 +132,7 @@ int run(cli::Config config, const setup::SignalState& signals) {
     log.error("{}", source.error().message);
     return cli::kExitFailure;
   }
-  auto status = Program(config, log, *inside, *source, *policy_file).run();
+  auto status = Program(config, log, *inside, *source, *policy_file, *std::move(flow_log)).run();
   if (!status) {
     log.error("{}", status.error().message);
     return cli::kExitFailure;

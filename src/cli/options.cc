@@ -205,6 +205,24 @@ Result<void> take_policy_order(const CLI::App& app, PolicyOptions& policy) {
   return {};
 }
 
+// A number alone is a descriptor too.
+Result<void> parse_flow_log(std::string_view text, Config& config) {
+  const bool marked = text.starts_with("fd:");
+  const std::string_view number = marked ? text.substr(3) : text;
+  if (!marked && (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos)) {
+    auto file = any_text("--flow-log", text);
+    if (!file) return tl::unexpected(file.error());
+    config.flow_log_file = *std::move(file);
+    config.flow_log_fd = -1;
+    return {};
+  }
+  const auto fd = parse_descriptor("--flow-log", number);
+  if (!fd) return tl::unexpected(fd.error());
+  config.flow_log_fd = *fd;
+  config.flow_log_file.clear();
+  return {};
+}
+
 void add_message_options(CLI::App& app, Config& config) {
   add_value(app, "--log-level", "LEVEL", "error, warning, info or debug (info)", config.log_level,
             [](auto option, auto text) -> Result<LogLevel> {
@@ -219,6 +237,17 @@ void add_message_options(CLI::App& app, Config& config) {
             });
   add_value(app, "--pcap", "FILE", "Record all frames, both directions, as pcapng", config.pcap_file,
             any_text);
+  app.add_option(
+         "--flow-log",
+         [&config](const CLI::results_t& values) {
+           auto parsed = parse_flow_log(values.back(), config);
+           if (!parsed) throw CLI::ValidationError(parsed.error().message);
+           return true;
+         },
+         "Record every flow as a line of JSON, in a file or by an open descriptor")
+      ->type_name("FILE|fd:N")
+      ->expected(1)
+      ->take_last();
 }
 
 void add_run_options(CLI::App& app, Config& config) {
@@ -293,6 +322,11 @@ Result<void> check_together(const Config& config) {
     return fail(
         "--allow or --deny with a name, and --no-dns: names are enforced by the DNS forwarder; leave "
         "--no-dns out");
+  }
+  if (config.flow_log_fd >= 0 &&
+      (config.flow_log_fd == config.ready_fd || config.flow_log_fd == config.exit_fd)) {
+    return fail("--flow-log {}: is the descriptor of --ready-fd or --exit-fd as well; open two",
+                config.flow_log_fd);
   }
   if (config.ready_fd >= 0 && config.ready_fd == config.exit_fd) {
     return fail("--ready-fd and --exit-fd: cannot be the same descriptor {}; open two", config.ready_fd);

@@ -142,6 +142,21 @@ Result<std::optional<setup::RereadFile>> Program::check_policy(const Config& con
   return std::optional(*std::move(file));
 }
 
+Result<std::optional<flowlog::Output>> Program::open_flow_log(const Config& config) {
+  if (config.flow_log_fd < 0 && config.flow_log_file.empty()) return std::nullopt;
+  auto output = config.flow_log_fd >= 0 ? flowlog::Output::adopt(config.flow_log_fd)
+                                        : flowlog::Output::open(config.flow_log_file);
+  if (!output) return tl::unexpected(output.error());
+  return std::optional(*std::move(output));
+}
+
+std::unique_ptr<flowlog::FlowLog> Program::make_flow_log(std::size_t shards, SipKey key) {
+  if (!flow_output_) return nullptr;
+  const flowlog::FlowLog::Clocks clocks{host::monotonic_time, host::unix_time};
+  return std::make_unique<flowlog::FlowLog>(*std::exchange(flow_output_, std::nullopt),
+                                            static_cast<unsigned>(shards) + 1, clocks, key, log_);
+}
+
 unsigned Program::threads(const Config& config) {
   if (config.threads != 0) return config.threads;
   if (config.slirp4netns) return 1;  // as it is; many of them run side by side
@@ -188,12 +203,17 @@ Result<int> Program::run() {
       config_.policy, [this] { return policy_file_->read(policy::kMaxPolicyFile); },
       loopback_aliases(config_), *key, log_);
   if (auto loaded = policy.load(); !loaded) return tl::unexpected(loaded.error());
-  auto workers = Workers::create(*std::move(devices),
-                                 {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate()},
-                                  .host = make_host_options(),
-                                  .pcap_file = config_.pcap_file,
-                                  .interface_name = inside_.tap().name},
-                                 log_);
+  const std::size_t shards = devices->size();
+  // Outlives all that has something to record: what they say at their end is written.
+  const auto flow_log = make_flow_log(shards, *key);
+  auto workers =
+      Workers::create(*std::move(devices),
+                      {.shard = {make_network(config_), {}, {}, guest, {}, &policy.gate(), nullptr},
+                       .host = make_host_options(),
+                       .pcap_file = config_.pcap_file,
+                       .interface_name = inside_.tap().name,
+                       .flow_log = flow_log.get()},
+                      log_);
   if (!workers) return tl::unexpected(workers.error());
   host::EventLoop& loop = (*workers)->loop();
 
@@ -212,16 +232,18 @@ Result<int> Program::run() {
     captures.deliver();
   });
   if (!delivers) return tl::unexpected(delivers.error());
+  if (flow_log != nullptr) loopback.set_watch(&flow_log->feed(static_cast<unsigned>(shards)));
   ShardInstance instance(**workers, loopback, policy, config_, std::to_string(::getpid()),
                          [&loop] { return loop.now(); });
   instance.set_captures(&captures);
+  instance.set_flow_log(flow_log.get());
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, loop);
   if (!servers) return tl::unexpected(servers.error());
   AutoPorts auto_ports(instance, log_);
   if (const auto watched = watch(loop, loopback, auto_ports, policy); !watched)
     return tl::unexpected(watched.error());
-  if (const auto begun = begin(**workers); !begun) return tl::unexpected(begun.error());
+  if (const auto begun = begin(**workers, flow_log.get()); !begun) return tl::unexpected(begun.error());
   const auto ended = (*workers)->run();
   log_drops((*workers)->stats(), log_);
   policy.gate().summarize();
@@ -328,10 +350,10 @@ host::HostOptions Program::make_host_options() {
 // All that the program has to open is open. From here on the child goes on, which takes it a few
 // milliseconds: the native commands use them to confine themselves. Nothing that it sends is read before that
 // is done, and --ready-fd is told after it.
-Result<void> Program::begin(Workers& workers) {
+Result<void> Program::begin(Workers& workers, flowlog::FlowLog* flow_log) {
   if (const setup::Keeper* keeper = inside_.keeper()) keeper->seal(config_.confined);
   if (!config_.slirp4netns) inside_.release();
-  if (auto confined = confine(workers); !confined) return confined;
+  if (auto confined = confine(workers, flow_log); !confined) return confined;
   if (!config_.slirp4netns) return {};
   if (inside_.has_child()) {
     inside_.release();
@@ -343,12 +365,15 @@ Result<void> Program::begin(Workers& workers) {
 
 // A new user namespace takes a process of one thread, each thread has what the first one has left, and the
 // filter, which holds for all that are there, does not allow to make more.
-Result<void> Program::confine(Workers& workers) {
+Result<void> Program::confine(Workers& workers, flowlog::FlowLog* flow_log) {
   if (policy_file_ && (config_.confined || config_.sandbox || config_.seccomp)) {
     if (auto held = policy_file_->hold(); !held) return held;
   }
   if (auto given_up = give_up_rights(config_, log_); !given_up) return given_up;
   if (auto started = workers.start(); !started) return started;
+  if (flow_log != nullptr) {
+    if (auto started = flow_log->start(); !started) return started;
+  }
   return filter_system_calls(config_, log_);
 }
 

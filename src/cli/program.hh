@@ -13,6 +13,7 @@
 #include "cli/workers.hh"
 #include "control/instance.hh"
 #include "control/server.hh"
+#include "flowlog/flow_log.hh"
 #include "host/event_loop.hh"
 #include "host/linux_host.hh"
 #include "host/loopback_ports.hh"
@@ -25,12 +26,19 @@ class Program {
  public:
   // `inside` is ready to be released; all outlive the program.
   Program(const Config& config, const Log& log, setup::Inside& inside, const setup::SignalSource& signals,
-          std::optional<setup::RereadFile>& policy_file)
-      : config_(config), log_(log), inside_(inside), signals_(signals), policy_file_(policy_file) {}
+          std::optional<setup::RereadFile>& policy_file, std::optional<flowlog::Output> flow_log)
+      : config_(config),
+        log_(log),
+        inside_(inside),
+        signals_(signals),
+        policy_file_(policy_file),
+        flow_output_(std::move(flow_log)) {}
 
   // The policy file, where there is one, and that it can be read and understood.
   [[nodiscard]] static Result<std::optional<setup::RereadFile>> check_policy(const Config& config);
 
+  // Where the flow log goes, where there is one.
+  [[nodiscard]] static Result<std::optional<flowlog::Output>> open_flow_log(const Config& config);
   // What can be known to be wrong before anything is made. Fills in the addresses of outbound interfaces.
   [[nodiscard]] static Result<void> prepare(Config& config);
   // How many threads are to move packets, as far as the options and this machine say.
@@ -49,8 +57,10 @@ class Program {
   [[nodiscard]] Result<void> watch(host::EventLoop& loop, host::LoopbackPorts& loopback,
                                    AutoPorts& auto_ports, PolicyControl& policy);
   [[nodiscard]] host::HostOptions make_host_options();
-  [[nodiscard]] Result<void> begin(Workers& workers);
-  [[nodiscard]] Result<void> confine(Workers& workers);
+  // For as many shards, and for the main loop after them. Null: there is none.
+  [[nodiscard]] std::unique_ptr<flowlog::FlowLog> make_flow_log(std::size_t shards, SipKey key);
+  [[nodiscard]] Result<void> begin(Workers& workers, flowlog::FlowLog* flow_log);
+  [[nodiscard]] Result<void> confine(Workers& workers, flowlog::FlowLog* flow_log);
   void on_signals(host::EventLoop& loop, PolicyControl& policy);
   void reload_policy(PolicyControl& policy);
   void on_inside(host::EventLoop& loop, host::LoopbackPorts& loopback, AutoPorts& auto_ports);
@@ -62,6 +72,7 @@ class Program {
   setup::Inside& inside_;
   const setup::SignalSource& signals_;
   std::optional<setup::RereadFile>& policy_file_;
+  std::optional<flowlog::Output> flow_output_;
   Once ready_;
 };
 

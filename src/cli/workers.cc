@@ -106,6 +106,7 @@ Result<void> Workers::create_worker(Device device, const Settings& settings, con
   if (!key) return tl::unexpected(key.error());
   engine::ShardConfig config = settings.shard;
   config.key = *key;
+  if (settings.flow_log != nullptr) config.watch = &settings.flow_log->feed(index);
   if (main_loop_ != nullptr) {
     config.limits = engine::divided(config.limits, group_.owners.count());
     config.place = {&group_, index};

@@ -24,6 +24,7 @@
 #include "engine/mailbox.hh"
 #include "engine/place.hh"
 #include "engine/shard.hh"
+#include "flowlog/flow_log.hh"
 #include "host/event_loop.hh"
 #include "host/linux_host.hh"
 #include "host/waker.hh"
@@ -47,6 +48,7 @@ class Workers final : public Shards {
     host::HostOptions host;
     std::string pcap_file;  // empty: none
     std::string interface_name;
+    flowlog::FlowLog* flow_log = nullptr;  // with a feed for each shard
   };
 
   // One shard for each device. `log` outlives them.

@@ -27,6 +27,11 @@ struct InstanceInfo {
   std::uint32_t mtu = 0;
 };
 
+struct FlowLogReport {
+  std::uint64_t written = 0;  // records
+  std::uint64_t dropped = 0;
+};
+
 class Instance {
  public:
   Instance() = default;
@@ -43,6 +48,8 @@ class Instance {
   [[nodiscard]] virtual engine::FlowList flows(std::size_t limit) const = 0;
   [[nodiscard]] virtual engine::Totals totals() const = 0;
   [[nodiscard]] virtual InstanceInfo info() const = 0;
+  // Absent: none is written.
+  [[nodiscard]] virtual std::optional<FlowLogReport> flow_log() const { return std::nullopt; }
   // The egress policy. What changes it returns an Error of one line where it could not, and then nothing has
   // changed.
   [[nodiscard]] virtual PolicyReport policy() const = 0;

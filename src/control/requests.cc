@@ -291,7 +291,11 @@ Json describe(const engine::Totals& totals) {
 }
 
 std::string statistics(const Json&, Instance& instance) {
-  return returned(describe(instance.totals()));
+  Json sums = describe(instance.totals());
+  if (const auto flow_log = instance.flow_log()) {
+    sums["flow_log"] = {{"written", flow_log->written}, {"dropped", flow_log->dropped}};
+  }
+  return returned(std::move(sums));
 }
 
 std::string info(const Json&, Instance& instance) {

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/flow_peers.hh"
 #include "engine/flow_table.hh"
 #include "engine/timer_heap.hh"
 #include "engine/token.hh"
@@ -16,8 +18,10 @@ namespace sf::engine {
 template <typename Translator, typename Flow>
 class DatagramFlows {
  public:
-  DatagramFlows(Translator& translator, TimerHeap& timers, SipKey key, TokenKind kind, std::size_t limit)
-      : translator_(translator), timers_(timers), table_(key), kind_(kind), limit_(limit) {}
+  // `watch` may be null; else it outlives this.
+  DatagramFlows(Translator& translator, TimerHeap& timers, SipKey key, TokenKind kind, std::size_t limit,
+                FlowWatch* watch = nullptr)
+      : translator_(translator), timers_(timers), table_(key), kind_(kind), limit_(limit), watch_(watch) {}
 
   // The flow of `guest`; nullptr where there is none.
   [[nodiscard]] Flow* find(const Endpoint& guest, const MacAddress& from) {
@@ -48,6 +52,10 @@ class DatagramFlows {
       table_.erase(key);
       return nullptr;
     }
+    if (watch_ != nullptr) {
+      const FlowProtocol protocol = kind_ == TokenKind::udp ? FlowProtocol::udp : FlowProtocol::icmp;
+      entry.flow.peers = std::make_unique<FlowPeers>(*watch_, protocol, guest);
+    }
     timers_.set(entry.timer, Translator::deadline(entry.flow), token);
     return &entry.flow;
   }
@@ -68,6 +76,7 @@ class DatagramFlows {
       return;
     }
     timers_.remove(entry->timer);
+    if (entry->flow.peers != nullptr) entry->flow.peers->end(FlowCause::idle, now);
     translator_.close(entry->flow);
     table_.erase(FlowKey{entry->flow.guest, {}});
   }
@@ -83,8 +92,11 @@ class DatagramFlows {
     return !unfinished_.empty();
   }
 
-  void close_all() {
-    table_.for_each([this](Handle, Entry& entry) { translator_.close(entry.flow); });
+  void close_all(Time now) {
+    table_.for_each([this, now](Handle, Entry& entry) {
+      if (entry.flow.peers != nullptr) entry.flow.peers->end(FlowCause::program_end, now);
+      translator_.close(entry.flow);
+    });
   }
 
   [[nodiscard]] std::size_t size() const { return table_.size(); }
@@ -104,6 +116,7 @@ class DatagramFlows {
   FlowTable<Entry> table_;
   TokenKind kind_;
   std::size_t limit_;
+  FlowWatch* watch_;
   std::vector<Handle> unfinished_;
   std::vector<Handle> working_;
 };

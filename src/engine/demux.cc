@@ -162,32 +162,49 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   if (!may_forward(in, packet, now)) return;
   if (route.kind == Route::Kind::gateway || route.kind == Route::Kind::unreachable) {
+    refusals_.refused(FlowProtocol::tcp, FlowCause::unreachable, key, now);
     return send_error(in, packet, IcmpError::net_unreachable, now);
   }
-  if (gate() != nullptr && !dns &&
-      !config_.gate->admits(policy::Protocol::tcp, key.remote, route.address, now)) {
+  if (gate() != nullptr && !dns && !gate_admits(policy::Protocol::tcp, key, route.address, now)) {
     drop(DropReason::policy_refused);
     return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
   }
-  if (!tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key.remote, route)}, now)) {
+  if (!tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key, route)}, now)) {
+    refusals_.refused(FlowProtocol::tcp, FlowCause::limit, key, now);
     drop(DropReason::flow_limit);
   }
 }
 
-std::unique_ptr<tcp::Inspector> Shard::inspector_for(const Endpoint& seen, const Route& route) {
-  if (gate() == nullptr) return nullptr;
-  if (route.kind == Route::Kind::dns) return std::make_unique<DnsStreamInspector>(*config_.gate);
-  if (!config_.gate->wants_server_name(seen.port)) return nullptr;
-  return std::make_unique<ServerNameInspector>(*config_.gate, seen, route.address);
+std::unique_ptr<tcp::Inspector> Shard::inspector_for(const FlowKey& ends, const Route& route) {
+  if (route.kind == Route::Kind::dns && (gate() != nullptr || config_.watch != nullptr))
+    return std::make_unique<DnsStreamInspector>(gate(), ends.guest, config_.watch);
+  if (gate() == nullptr || !config_.gate->wants_server_name(policy::Protocol::tcp, ends.remote.port))
+    return nullptr;
+  return std::make_unique<ServerNameInspector>(*config_.gate, ends, route.address, config_.watch);
+}
+
+bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address, Time now) {
+  bool audited = false;
+  const bool admitted = config_.gate->admits(protocol, ends.remote, address, now, &audited);
+  if (config_.watch == nullptr || (admitted && !audited)) return admitted;
+  const FlowProtocol told = protocol == policy::Protocol::tcp   ? FlowProtocol::tcp
+                            : protocol == policy::Protocol::udp ? FlowProtocol::udp
+                                                                : FlowProtocol::icmp;
+  if (admitted) {
+    refusals_.audited(told, ends, now);
+  } else {
+    refusals_.refused(told, FlowCause::policy, ends, now);
+  }
+  return admitted;
 }
 
 // A flow leads anywhere, so each new destination is asked about; the one that it was about last is
 // remembered.
 template <typename Flow>
-bool Shard::admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation, const Endpoint& seen,
+bool Shard::admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation, const FlowKey& ends,
                    const Address& address, Time now) {
-  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == seen) return true;
-  return config_.gate->admits(protocol, seen, address, now);
+  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote) return true;
+  return gate_admits(protocol, ends, address, now);
 }
 
 void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
@@ -229,29 +246,70 @@ void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     case Route::Kind::host:
       break;
     case Route::Kind::unreachable:
+      refusals_.refused(FlowProtocol::udp, FlowCause::unreachable, to_client, now);
       return send_error(in, packet, IcmpError::net_unreachable, now);
     case Route::Kind::gateway:
     case Route::Kind::dns:
     case Route::Kind::ignored:
+      refusals_.refused(FlowProtocol::udp, FlowCause::unreachable, to_client, now);
       return send_error(in, packet, IcmpError::port_unreachable, now);
   }
-  const Endpoint seen{packet.destination, datagram->destination_port};
-  udp::Flow* flow = udp_.find(guest, in.from);
+  forward_udp(in, packet, *datagram, route.address, segment, now);
+}
+
+void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                        const Address& address, std::uint16_t segment, Time now) {
+  const FlowKey ends{{packet.source, datagram.source_port}, {packet.destination, datagram.destination_port}};
+  udp::Flow* flow = udp_.find(ends.guest, in.from);
   // Once: a decision must not be remembered as a later policy's.
-  const policy::Gate* const gate = this->gate();
+  policy::Gate* const gate = this->gate();
   const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
-  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, seen, route.address, now)) {
+  const auto refuse = [&] {
     drop(DropReason::policy_refused);
-    return send_error(in, packet, IcmpError::admin_prohibited, now);
+    send_error(in, packet, IcmpError::admin_prohibited, now);
+  };
+  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, ends, address, now))
+    return refuse();
+  std::string server;
+  const bool known = flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote;
+  const bool named = gate != nullptr && gate->wants_server_name(policy::Protocol::udp, ends.remote.port) &&
+                     !(known && QuicFlows::begins_nothing(datagram.payload, segment));
+  if (named) {
+    const QuicFlows::Datagram whole{in.from, packet, datagram.payload, segment};
+    bool audited = false;
+    const auto verdict = quic_.judge(*gate, ends, address, whole, flow, server, audited, now);
+    if (verdict == QuicFlows::Verdict::held) return;
+    if (verdict == QuicFlows::Verdict::refused) {
+      refusals_.refused(FlowProtocol::udp, FlowCause::policy, ends, now);
+      return refuse();
+    }
+    if (audited) refusals_.audited(FlowProtocol::udp, ends, now);
   }
   auto error = host::HostError::none;
-  if (flow == nullptr) flow = udp_.find_or_open(guest, in.from, error, now);
+  if (flow == nullptr) flow = udp_.find_or_open(ends.guest, in.from, error, now);
   if (flow == nullptr) {
+    refusals_.refused(FlowProtocol::udp, FlowCause::limit, ends, now);
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
-  if (gate != nullptr) remember(*flow, generation, seen);
-  udp_translator_.from_guest(*flow, packet, *datagram, route.address, segment, now);
+  if (gate != nullptr) remember(*flow, generation, ends.remote);
+  if (!server.empty()) {
+    if (flow->peers != nullptr) flow->peers->name_server(ends.remote, server, now);
+    flow->remember_server(ends.remote, std::move(server));
+  }
+  if (named) release_held(ends, address, now);
+  udp_translator_.from_guest(*flow, packet, datagram, address, segment, now);
+}
+
+// They are judged as if they came now.
+void Shard::release_held(const FlowKey& key, const Address& address, Time now) {
+  for (const QuicFlows::Held& held : quic_.take_held(key, now)) {
+    auto packet = wire::parse_ip(held.packet);
+    if (!packet) continue;
+    packet->reassembled = held.reassembled;
+    const auto datagram = wire::UdpDatagram::parse(packet->payload);
+    if (datagram) forward_udp(Ingress{held.from, {}, {}}, *packet, *datagram, address, held.segment, now);
+  }
 }
 
 void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
@@ -276,20 +334,29 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   }
   if (handed_over(config_.place.owner_of_ping(message->echo_id()), in, packet)) return;
   if (!may_forward(in, packet, now)) return;
-  if (route.kind == Route::Kind::unreachable) return send_error(in, packet, IcmpError::net_unreachable, now);
   const Endpoint guest{packet.source, message->echo_id()};
   const Endpoint seen{packet.destination, 0};
+  if (route.kind == Route::Kind::unreachable) {
+    refusals_.refused(FlowProtocol::icmp, FlowCause::unreachable, {guest, seen}, now);
+    return send_error(in, packet, IcmpError::net_unreachable, now);
+  }
   icmp::Flow* flow = icmp_.find(guest, in.from);
   // Once: a decision must not be remembered as a later policy's.
   const policy::Gate* const gate = this->gate();
   const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
-  if (gate != nullptr && !admits(policy::Protocol::icmp, flow, generation, seen, route.address, now)) {
+  if (gate != nullptr &&
+      !admits(policy::Protocol::icmp, flow, generation, {guest, seen}, route.address, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = icmp_.find_or_open(guest, in.from, error, packet, now);
-  if (flow == nullptr) return drop(DropReason::flow_limit);
+  if (flow == nullptr) {
+    const bool full = error == host::HostError::no_descriptors;
+    refusals_.refused(FlowProtocol::icmp, full ? FlowCause::limit : FlowCause::host_failed, {guest, seen},
+                      now);
+    return drop(DropReason::flow_limit);
+  }
   if (gate != nullptr) remember(*flow, generation, seen);
   icmp_translator_.from_guest(*flow, packet, route.address, now);
 }

@@ -1,10 +1,12 @@
 #include "engine/inspectors.hh"
 
+#include "services/dns_forwarder.hh"
 #include "wire/dns.hh"
-#include "wire/server_name.hh"
 
 namespace sf::engine {
 namespace {
+
+using wire::ServerName;
 
 constexpr std::uint16_t kHttp = 80;
 constexpr std::size_t kLength = 2;
@@ -14,24 +16,101 @@ static_assert(DnsStreamInspector::kMaxQuery + kLength < tcp::Inspector::kMaxSeen
 
 }  // namespace
 
-tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting) {
-  const wire::ServerName server =
-      seen_.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting);
-  if (server.state == wire::ServerName::State::more) return {};
-  if (!gate_.admits_server(seen_, address_, server)) return {.refused = true};
-  return {.done = true};
+bool ServerNameInspector::admits(const ServerName& server, Time now) {
+  bool audited = false;
+  if (!gate_.admits_server(policy::Protocol::tcp, ends_.remote, address_, server, &audited)) return false;
+  if (server.state == ServerName::State::named) name_ = server.name;
+  if (!audited || watch_ == nullptr) return true;
+  const FlowNotes notes = watch_->begin(ends_.remote.address, now);
+  FlowEvent event;
+  event.kind = FlowEvent::Kind::audited;
+  event.cause = FlowCause::policy;
+  event.guest = ends_.guest;
+  event.remote = ends_.remote;
+  event.at = now;
+  event.id = notes.id;
+  event.name = notes.name;
+  event.server_name = server.name;
+  watch_->on_flow(event);
+  return true;
 }
 
-tcp::Inspector::Verdict DnsStreamInspector::from_guest(Bytes waiting) {
+tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting, Time now) {
+  switch (phase_) {
+    case Phase::hello:
+      break;
+    case Phase::answer:
+      return {};
+    case Phase::second_hello:
+      return second_hello(waiting, now);
+    case Phase::over:
+      return {.done = true};
+  }
+  std::size_t end = 0;
+  const ServerName server =
+      ends_.remote.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting, &end);
+  if (server.state == ServerName::State::more) return {};
+  if (!admits(server, now)) return {.refused = true};
+  if (end == 0) return {.done = true};
+  phase_ = Phase::answer;
+  return {.passes = static_cast<std::uint32_t>(end)};
+}
+
+tcp::Inspector::Verdict ServerNameInspector::second_hello(Bytes waiting, Time now) {
+  const std::size_t before = wire::tls_records_before_handshake(waiting);
+  waiting = drop(waiting, before);
+  // A record that does not fit is not whole in what is shown, and waits for ever: none is as long.
+  if (!waiting.empty() && waiting[0] == wire::kTlsHandshake) {
+    std::size_t end = 0;
+    const ServerName server = wire::tls_server_name(waiting, &end);
+    if (server.state != ServerName::State::more) {
+      if (!admits(server, now)) return {.refused = true};
+      return {.done = true};
+    }
+  }
+  return {.passes = static_cast<std::uint32_t>(before)};
+}
+
+bool ServerNameInspector::to_guest(Bytes bytes, Time) {
+  if (phase_ != Phase::answer) return true;
+  answer_.insert(answer_.end(), bytes.begin(), take(bytes, wire::kMaxTlsAnswer).end());
+  switch (wire::tls_answer(answer_)) {
+    case wire::TlsAnswer::more:
+      // No server needs as much.
+      return answer_.size() < wire::kMaxTlsAnswer;
+    case wire::TlsAnswer::hello_again:
+      phase_ = Phase::second_hello;
+      break;
+    case wire::TlsAnswer::other:
+      phase_ = Phase::over;
+      break;
+  }
+  answer_ = {};
+  return true;
+}
+
+bool DnsStreamInspector::admits(const wire::DnsMessage& message, Time now) {
+  bool audited = false;
+  const bool admitted =
+      gate_->ask(message.header, message.question, &audited) == policy::Gate::Question::passes;
+  if (watch_ == nullptr || (admitted && !audited)) return admitted;
+  services::tell_refused_question(*watch_, guest_, message.question, audited, now);
+  return admitted;
+}
+
+tcp::Inspector::Verdict DnsStreamInspector::from_guest(Bytes waiting, Time now) {
   Verdict verdict;
+  if (gate_ == nullptr) {
+    verdict.passes = static_cast<std::uint32_t>(waiting.size());
+    return verdict;
+  }
   while (waiting.size() >= kLength) {
     const std::size_t length = load_be16(waiting.data());
     if (length > kMaxQuery) return {.refused = true};
     if (waiting.size() < kLength + length) break;
     const auto message = wire::DnsMessage::parse(waiting.subspan(kLength, length));
     if (!message || message->header.response) return {.refused = true};
-    if (gate_.ask(message->header, message->question) != policy::Gate::Question::passes)
-      return {.refused = true};
+    if (!admits(*message, now)) return {.refused = true};
     verdict.passes += static_cast<std::uint32_t>(kLength + length);
     waiting = drop(waiting, kLength + length);
   }
@@ -45,7 +124,8 @@ bool DnsStreamInspector::to_guest(Bytes bytes, Time now) {
     answer_.insert(answer_.end(), part.begin(), part.end());
     bytes = drop(bytes, part.size());
     if (answer_.size() < kLength || answer_.size() < kLength + load_be16(answer_.data())) continue;
-    if (!gate_.learn(drop(answer_, kLength), now)) return false;
+    if (watch_ != nullptr) watch_->on_dns_answer(drop(answer_, kLength));
+    if (gate_ != nullptr && !gate_->learn(drop(answer_, kLength), now)) return false;
     answer_.clear();
   }
   return true;

@@ -1,44 +1,67 @@
 // What an egress policy has to see of TCP connections (tcp/inspector.hh): the server's name, and DNS over
-// TCP.
+// TCP. UDP is quic_flows.hh's.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "base/address.hh"
+#include "base/flow_events.hh"
+#include "engine/flow_table.hh"
 #include "policy/gate.hh"
 #include "tcp/inspector.hh"
+#include "wire/server_name.hh"
 
 namespace sf::engine {
 
-// Holds a connection's first bytes until they have named a server that is allowed.
+// Holds a connection's first bytes until they have named a server that is allowed. What a TLS client sends
+// behind its hello waits for the server's answer, which may ask for another one: that is looked at as well.
 class ServerNameInspector final : public tcp::Inspector {
  public:
-  // `gate` outlives this. `seen` is the remote end as the guest has it, `address` the same for the host.
-  ServerNameInspector(policy::Gate& gate, const Endpoint& seen, const Address& address)
-      : gate_(gate), seen_(seen), address_(address) {}
+  // `gate` and `watch`, which may be null, outlive this. `ends` are as the guest has them, `address` is that
+  // of the remote end for the host.
+  ServerNameInspector(policy::Gate& gate, const FlowKey& ends, const Address& address, FlowWatch* watch)
+      : gate_(gate), ends_(ends), address_(address), watch_(watch) {}
 
-  [[nodiscard]] Verdict from_guest(Bytes waiting) override;
-  [[nodiscard]] bool to_guest(Bytes, Time) override { return true; }
+  [[nodiscard]] Verdict from_guest(Bytes waiting, Time now) override;
+  [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
+  [[nodiscard]] std::string_view server_name() const { return name_; }
 
  private:
+  enum class Phase : std::uint8_t { hello, answer, second_hello, over };
+
+  // The name was judged; what becomes of the connection.
+  [[nodiscard]] bool admits(const wire::ServerName& server, Time now);
+  [[nodiscard]] Verdict second_hello(Bytes waiting, Time now);
+
   policy::Gate& gate_;
-  Endpoint seen_;
+  FlowKey ends_;
   Address address_;
+  FlowWatch* watch_;
+  Phase phase_ = Phase::hello;
+  std::string name_;
+  std::vector<std::uint8_t> answer_;  // the server's first bytes, while they are awaited
 };
 
 // Lets DNS messages pass one by one (RFC 1035 section 4.2.2: each with its length before it), and learns from
-// answers.
+// answers. Without a policy it only shows the answers to whoever watches.
 class DnsStreamInspector final : public tcp::Inspector {
  public:
   static constexpr std::size_t kMaxQuery = 4096;
 
-  explicit DnsStreamInspector(policy::Gate& gate) : gate_(gate) {}
+  // Each may be null, else outlives this.
+  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, FlowWatch* watch)
+      : gate_(gate), guest_(guest), watch_(watch) {}
 
-  [[nodiscard]] Verdict from_guest(Bytes waiting) override;
+  [[nodiscard]] Verdict from_guest(Bytes waiting, Time now) override;
   [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
 
  private:
-  policy::Gate& gate_;
+  [[nodiscard]] bool admits(const wire::DnsMessage& message, Time now);
+
+  policy::Gate* gate_;
+  Endpoint guest_;
+  FlowWatch* watch_;
   std::vector<std::uint8_t> answer_;  // as much as has come, with its length
 };
 

@@ -7,7 +7,8 @@
 //   none has to ask:
 //
 //     TCP                     both ends of the connection
-//     UDP                     the guest's port: all that a socket inside sends leaves by one port outside, and
+//     UDP                     the guest's port: all that a socket inside sends leaves by one port outside,
+//     and
 //                             a published port is where its answers are, whichever address the guest has
 //     ping                    the identifier
 //     fragments, DHCP         shard 0, which has the state; what it has put together goes on to its owner

@@ -84,7 +84,7 @@ bool PublishedPorts::remove(PublishId id) {
   const auto found = ports_.find(id);
   if (found == ports_.end()) return false;
   clients_.for_each([&](Handle, Client& client) {
-    if (client.port == id) forget(client);
+    if (client.port == id) forget(client, FlowCause::port_removed, now_);
   });
   for (const host::SocketId socket : found->second.sockets) {
     if (socket != host::kNoSocket) host_.close(socket);
@@ -101,6 +101,7 @@ std::vector<PublishedPort> PublishedPorts::list() const {
 }
 
 void PublishedPorts::close_all() {
+  clients_.for_each([&](Handle, Client& client) { forget(client, FlowCause::program_end, now_); });
   while (!ports_.empty()) remove(ports_.begin()->first);
 }
 
@@ -125,6 +126,7 @@ void PublishedPorts::on_socket_event(Handle socket, host::Readiness readiness, T
 }
 
 bool PublishedPorts::end_turn(Time now) {
+  now_ = now;
   if (retry_at_ <= now) {
     retry_at_ = kNever;
     for (auto& [id, port] : ports_) mark_busy(port);
@@ -234,7 +236,9 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, udp::Translator:
   const udp::Translator::Payload payload = udp_.gather(run);
   const auto status = to_guest_.send_udp(mac_of(client->key.guest.address), header, client->key.remote.port,
                                          client->key.guest.port, payload.bytes, payload.segment_size);
-  if (status == link::Status::ok) udp_.count_to_guest(client->flow, payload.bytes.size());
+  if (status != link::Status::ok) return;
+  const std::size_t datagrams = udp::Translator::datagrams_in(run);
+  udp_.count_to_guest(client->flow, client->key.remote, datagrams, payload.bytes.size(), now);
 }
 
 PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId socket, const Endpoint& from,
@@ -264,6 +268,10 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   client.flow.last_active = now;
   client.real = from;
   client.port = port.info.id;
+  if (watch_ != nullptr) {
+    client.flow.peers = std::make_unique<FlowPeers>(*watch_, FlowProtocol::udp, key.guest);
+    client.flow.peers->pin(key.remote, now);
+  }
   timers_.set(client.timer, now + kClientIdle, make_token(TokenKind::client, handle));
   ++port.info.accepted;
   return &client;
@@ -286,11 +294,12 @@ void PublishedPorts::on_client_timer(Handle handle, Time now) {
   if (deadline > now) {
     timers_.set(client->timer, deadline, make_token(TokenKind::client, handle));
   } else {
-    forget(*client);
+    forget(*client, FlowCause::idle, now);
   }
 }
 
-void PublishedPorts::forget(Client& client) {
+void PublishedPorts::forget(Client& client, FlowCause cause, Time now) {
+  if (client.flow.peers != nullptr) client.flow.peers->end(cause, now);
   timers_.remove(client.timer);
   const FlowKey key = client.key;
   clients_.erase(key);

@@ -54,7 +54,8 @@ class PublishedPorts {
 
   PublishedPorts(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
                  const GuestEnd& guest, const Neighbours& neighbours, TcpFlows& tcp, udp::Translator& udp,
-                 TimerHeap& timers, SipKey key, const Limits& limits, const Place& place, const Log& log)
+                 TimerHeap& timers, SipKey key, const Limits& limits, const Place& place, const Log& log,
+                 FlowWatch* watch = nullptr)
       : host_(host),
         to_guest_(to_guest),
         network_(network),
@@ -66,7 +67,8 @@ class PublishedPorts {
         clients_(key),
         limits_(limits),
         place_(place),
-        log_(log) {}
+        log_(log),
+        watch_(watch) {}
 
   // Where there are several shards, a TCP port is every shard's, with `sharing`, and a UDP port that of its
   // owner.
@@ -139,7 +141,7 @@ class PublishedPorts {
   template <typename Taken>
   [[nodiscard]] std::optional<Endpoint> seen(const Endpoint& client, const Endpoint& guest,
                                              const Taken& taken) const;
-  void forget(Client& client);
+  void forget(Client& client, FlowCause cause, Time now);
   void mark_busy(Port& port);
 
   host::Host& host_;
@@ -154,12 +156,14 @@ class PublishedPorts {
   Limits limits_;
   Place place_;
   const Log& log_;
+  FlowWatch* watch_;
   Once out_of_descriptors_;
   std::map<PublishId, Port> ports_;
   std::vector<PublishId> busy_;
   std::vector<PublishId> working_;
   PublishId next_id_ = 1;
   Time retry_at_ = kNever;
+  Time now_{};  // of the last turn
 };
 
 }  // namespace sf::engine

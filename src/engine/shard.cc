@@ -37,11 +37,14 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       udp_translator_(host, to_guest_, config_.network, [this](Time now) { return errors_.admit(now); }),
       icmp_translator_(host, to_guest_, config_.network, log,
                        [this](Time now) { return errors_.admit(now); }),
-      tcp_(tcp_translator_, timers_, config.key, config.limits.tcp_flows, config.limits.half_open),
-      udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows),
-      icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows),
+      tcp_(tcp_translator_, timers_, config.key, config.limits.tcp_flows, config.limits.half_open,
+           config.watch),
+      udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows, config.watch),
+      icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows, config.watch),
+      quic_(config.key),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
-                 config.key, config.limits.published, config.place, log_),
+                 config.key, config.limits.published, config.place, log_, config.watch),
+      refusals_(config.watch, config.key),
       dhcp_(config_.network),
       dns_(
           host, *this,
@@ -52,6 +55,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
           },
           make_token(TokenKind::dns)) {
   dns_.set_gate(config.gate);
+  dns_.set_watch(config.watch);
   udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();
   if (config.network.ipv6 && serves) next_advertisement_ = Time::min();
@@ -60,9 +64,9 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
 
 Shard::~Shard() {
   published_.close_all();
-  tcp_.abort_all();
-  udp_.close_all();
-  icmp_.close_all();
+  tcp_.abort_all(now_);
+  udp_.close_all(now_);
+  icmp_.close_all(now_);
 }
 
 void Shard::on_link_readable(Time) {
@@ -92,6 +96,7 @@ void Shard::on_socket_event(host::Token token, host::Readiness readiness, Time n
 }
 
 Time Shard::end_turn(Time now) {
+  now_ = now;
   run_deadlines(now);
   if (mail_waits_) take_mail(now);
   if (link_ready_) receive_frames(now);

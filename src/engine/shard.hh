@@ -26,8 +26,10 @@
 #include "engine/neighbours.hh"
 #include "engine/place.hh"
 #include "engine/published_ports.hh"
+#include "engine/quic_flows.hh"
 #include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
+#include "engine/refusal_records.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
 #include "host/host.hh"
@@ -65,6 +67,7 @@ struct ShardConfig {
   GuestEnd guest{};
   Place place{};
   policy::Gate* gate = nullptr;  // the egress policy, which all shards share; null: there is none
+  FlowWatch* watch = nullptr;    // this shard's own; null: nobody keeps a record of its flows
 };
 
 // What each of `count` shards may have, so that all together have what one would.
@@ -131,13 +134,20 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] bool checksum_holds(const Ingress& in, const wire::IpPacket& packet) const;
   void on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now);
   void on_udp(const Ingress& in, const wire::IpPacket& packet, Time now);
+  // A datagram, or a super-frame of `segment`-byte ones, for the world outside.
+  void forward_udp(const Ingress& in, const wire::IpPacket& packet, const wire::UdpDatagram& datagram,
+                   const Address& address, std::uint16_t segment, Time now);
+  // What was held between two ends until a server was named.
+  void release_held(const FlowKey& key, const Address& address, Time now);
   void on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now);
   [[nodiscard]] bool may_forward(const Ingress& in, const wire::IpPacket& packet, Time now);
   void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
   // The egress policy lets a datagram of `flow` (null: of a new one) pass.
   template <typename Flow>
   [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation,
-                            const Endpoint& seen, const Address& address, Time now);
+                            const FlowKey& ends, const Address& address, Time now);
+  [[nodiscard]] bool gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address,
+                                 Time now);
   // The egress policy, where there is one now.
   [[nodiscard]] policy::Gate* gate() const {
     return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
@@ -147,7 +157,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
     flow.admitted = seen;
     flow.admitted_by = generation;
   }
-  [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const Endpoint& seen, const link::Route& route);
+  [[nodiscard]] std::unique_ptr<tcp::Inspector> inspector_for(const FlowKey& ends, const link::Route& route);
 
   // local_services.cc
   void on_arp(Bytes body, Time now);
@@ -182,7 +192,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   Neighbours neighbours_;
   DatagramFlows<udp::Translator, udp::Flow> udp_;
   DatagramFlows<icmp::Translator, icmp::Flow> icmp_;
+  QuicFlows quic_;
   PublishedPorts published_;
+  RefusalRecords refusals_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;
@@ -191,6 +203,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   ShardStats stats_;
   Mail mail_;
   bool mail_waits_ = false;
+  Time now_{};              // of the last turn
   bool link_ready_ = true;  // frames may have come before the loop began to watch
   bool alive_ = true;
 };

@@ -22,7 +22,7 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
   if (syn && ((connection.phase() == Connection::Phase::time_wait && seq > connection.receive().next()) ||
               (connection.phase() == Connection::Phase::connecting && seq != connection.irs()))) {
     translator_.forget(entry->flow);
-    destroy(*entry);
+    destroy(*entry, now);
     return false;
   }
   entry->flow.guest_mac = from;
@@ -37,7 +37,7 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
     // Each costs several system calls. In a faster flood the rest of the SYNs is lost, and the flows that
     // there are go on; a program that means it sends its SYN again.
     if (!room_.admit(now)) return false;
-    refuse_oldest_half_open();
+    refuse_oldest_half_open(now);
   }
   if (table_.size() >= limit_) {
     translator_.refuse_segment(from, key.guest, key.remote, syn);
@@ -48,8 +48,9 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
   ++half_open_;
   note_half_open(handle);
   entry.flow.token = make_token(TokenKind::tcp, handle);
-  entry.flow.dns = to.dns;
+  entry.flow.dns = entry.forwarder = to.dns;
   entry.flow.inspector = std::move(to.inspector);
+  if (watch_ != nullptr) begin_notes(entry, now);
   translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
   settle(handle, entry, now);
   return true;
@@ -69,22 +70,25 @@ bool TcpFlows::dial(const FlowKey& key, const MacAddress& to, host::SocketId cli
   // The client's kernel has found its port free again.
   if (Entry* old = table_.get(table_.find(key)); old != nullptr && replaceable(*old)) {
     translator_.forget(old->flow);
-    destroy(*old);
+    destroy(*old, now);
   }
   if (table_.size() >= limit_ || taken(key)) {
     host.abort(client);
+    if (watch_ != nullptr) tell_refused(key, now);
     return false;
   }
   const Handle handle = table_.insert(key, translator_.dial(key.guest, key.remote, now), key, to);
   Entry& entry = table_.existing(handle);
   entry.half_open = false;
   entry.inbound = entry.dialling = true;
+  if (watch_ != nullptr) begin_notes(entry, now);
   ++dialling_;
   entry.flow.token = make_token(TokenKind::tcp, handle);
   translator_.adopt(entry.flow, client);
   if (!host.watch(client, entry.flow.token)) {
+    entry.flow.ends_by(FlowCause::host_failed);
     translator_.forget(entry.flow);
-    destroy(entry);
+    destroy(entry, now);
     return false;
   }
   settle(handle, entry, now);
@@ -115,7 +119,7 @@ bool TcpFlows::end_turn(Time now) {
     entry->in_turn = false;
     const bool more = translator_.flush(entry->flow, now);
     if (tcp::Translator::finished(entry->flow)) {
-      destroy(*entry);
+      destroy(*entry, now);
       continue;
     }
     if (more) touch(handle, *entry);
@@ -125,10 +129,11 @@ bool TcpFlows::end_turn(Time now) {
   return !turn_.empty();
 }
 
-void TcpFlows::abort_all() {
-  table_.for_each([this](Handle, Entry& entry) {
+void TcpFlows::abort_all(Time now) {
+  table_.for_each([this, now](Handle, Entry& entry) {
     timers_.remove(entry.timer);
-    translator_.abort(entry.flow);
+    translator_.abort(entry.flow, FlowCause::program_end);
+    if (entry.flow.notes != nullptr) tell(entry, now);
   });
 }
 
@@ -139,9 +144,8 @@ void TcpFlows::touch(Handle handle, Entry& entry) {
 }
 
 void TcpFlows::settle(Handle handle, Entry& entry, Time now) {
-  (void)now;
   if (tcp::Translator::finished(entry.flow)) {
-    destroy(entry);
+    destroy(entry, now);
     return;
   }
   if (entry.half_open && entry.flow.connection.phase() > Connection::Phase::syn_received) {
@@ -152,7 +156,76 @@ void TcpFlows::settle(Handle handle, Entry& entry, Time now) {
     entry.dialling = false;
     --dialling_;
   }
+  if (entry.flow.notes != nullptr) tell(entry, now);
   touch(handle, entry);
+}
+
+void TcpFlows::begin_notes(Entry& entry, Time now) {
+  constexpr std::uint16_t kHttp = 80;
+  constexpr std::uint16_t kHttps = 443;
+  tcp::Flow& flow = entry.flow;
+  flow.notes = std::make_unique<FlowNotes>(watch_->begin(flow.remote.address, now));
+  const std::uint16_t port = flow.remote.port;
+  flow.notes->awaits_name = !entry.inbound && !flow.dns && (port == kHttp || port == kHttps);
+}
+
+// A client that there is no room for.
+void TcpFlows::tell_refused(const FlowKey& key, Time now) {
+  FlowEvent event;
+  event.kind = FlowEvent::Kind::refused;
+  event.cause = FlowCause::limit;
+  event.inbound = true;
+  event.guest = key.guest;
+  event.remote = key.remote;
+  event.at = now;
+  event.id = watch_->begin(key.remote.address, now).id;
+  watch_->on_flow(event);
+}
+
+// What has become of it since the last time.
+void TcpFlows::tell(Entry& entry, Time now) {
+  FlowNotes& notes = *entry.flow.notes;
+  if (notes.told_ended) return;
+  using Phase = Connection::Phase;
+  const Phase phase = entry.flow.connection.phase();
+  // The client of a published port is there from the beginning: then it is for the guest to answer.
+  const bool opened = phase == Phase::syn_received || phase == Phase::open || phase == Phase::time_wait;
+  if (opened && !notes.told_opened) {
+    notes.told_opened = true;
+    tell(entry, FlowEvent::Kind::opened, FlowCause::none, now);
+  }
+  // What is left then is to see the last ACK through.
+  const bool over = phase == Phase::time_wait && entry.flow.held == 0;
+  if (!over && phase != Phase::closed) return;
+  notes.told_ended = true;
+  const FlowCause cause = entry.flow.cause;
+  if (notes.told_opened) {
+    tell(entry, FlowEvent::Kind::ended, cause == FlowCause::none ? FlowCause::finished : cause, now);
+  } else {
+    tell(entry, FlowEvent::Kind::refused, cause == FlowCause::guest_silent ? FlowCause::no_answer : cause,
+         now);
+  }
+}
+
+void TcpFlows::tell(Entry& entry, FlowEvent::Kind kind, FlowCause cause, Time now) {
+  const tcp::Flow& flow = entry.flow;
+  FlowEvent event;
+  event.kind = kind;
+  event.cause = cause;
+  event.inbound = entry.inbound;
+  event.forwarder = entry.forwarder;
+  event.guest = flow.guest;
+  event.remote = flow.remote;
+  event.at = now;
+  event.id = flow.notes->id;
+  event.name = flow.notes->name;
+  event.server_name = flow.notes->server_name;
+  event.counts = {flow.bytes_from_guest, flow.bytes_to_guest, flow.packets_from_guest, flow.packets_to_guest};
+  event.duration = now - flow.notes->opened;
+  const Duration rtt = flow.connection.transmit().rtt().smoothed();
+  if (rtt != Duration::zero()) event.rtt = rtt;
+  event.remote_rtt = flow.notes->remote_rtt;
+  watch_->on_flow(event);
 }
 
 void TcpFlows::note_half_open(Handle handle) {
@@ -166,18 +239,19 @@ void TcpFlows::note_half_open(Handle handle) {
   half_open_order_.push_back(handle);
 }
 
-void TcpFlows::refuse_oldest_half_open() {
+void TcpFlows::refuse_oldest_half_open(Time now) {
   while (!half_open_order_.empty()) {
     Entry* entry = table_.get(half_open_order_.front());
     half_open_order_.pop_front();
     if (entry == nullptr || !entry->half_open) continue;
-    translator_.abort(entry->flow);
-    destroy(*entry);
+    translator_.abort(entry->flow, FlowCause::evicted);
+    destroy(*entry, now);
     return;
   }
 }
 
-void TcpFlows::destroy(Entry& entry) {
+void TcpFlows::destroy(Entry& entry, Time now) {
+  if (entry.flow.notes != nullptr) tell(entry, now);
   if (entry.half_open) --half_open_;
   if (entry.dialling) --dialling_;
   timers_.remove(entry.timer);

@@ -17,13 +17,15 @@ namespace sf::engine {
 
 class TcpFlows {
  public:
+  // `watch` may be null; else it outlives this.
   TcpFlows(tcp::Translator& translator, TimerHeap& timers, SipKey key, std::size_t limit,
-           std::size_t half_open_limit)
+           std::size_t half_open_limit, FlowWatch* watch = nullptr)
       : translator_(translator),
         timers_(timers),
         table_(key),
         limit_(limit),
-        half_open_limit_(half_open_limit) {}
+        half_open_limit_(half_open_limit),
+        watch_(watch) {}
 
   // How often one that is half-open makes room for another: a flood of 10,000 SYNs a second takes a third of
   // a CPU.
@@ -63,7 +65,7 @@ class TcpFlows {
   void on_timer(Handle handle, Time now);
   // Sends what the turn has gathered. True: more is left for the next turn.
   [[nodiscard]] bool end_turn(Time now);
-  void abort_all();
+  void abort_all(Time now);
 
   [[nodiscard]] std::size_t size() const { return table_.size(); }
 
@@ -79,15 +81,22 @@ class TcpFlows {
     bool half_open = true;
     bool inbound = false;
     bool dialling = false;
+    bool forwarder =
+        false;  // leads to the name servers (the translator gives flow.dns up with the last of them)
   };
 
   // It only waits for stray segments of the guest's.
   [[nodiscard]] static bool replaceable(const Entry& entry);
   void touch(Handle handle, Entry& entry);
+  // Of a flow that somebody watches.
+  void begin_notes(Entry& entry, Time now);
+  void tell(Entry& entry, Time now);
+  void tell(Entry& entry, FlowEvent::Kind kind, FlowCause cause, Time now);
+  void tell_refused(const FlowKey& key, Time now);
   // Brings the books up to date after anything has happened to the flow; destroys it when it is finished.
   void settle(Handle handle, Entry& entry, Time now);
-  void destroy(Entry& entry);
-  void refuse_oldest_half_open();
+  void destroy(Entry& entry, Time now);
+  void refuse_oldest_half_open(Time now);
   void note_half_open(Handle handle);
 
   tcp::Translator& translator_;
@@ -95,6 +104,7 @@ class TcpFlows {
   FlowTable<Entry> table_;
   std::size_t limit_;
   std::size_t half_open_limit_;
+  FlowWatch* watch_;
   std::size_t half_open_ = 0;
   std::size_t dialling_ = 0;
   RateLimit room_{kRoomPerSecond, kRoomAtOnce};

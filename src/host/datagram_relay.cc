@@ -50,8 +50,9 @@ bool DatagramRelay::from_clients(std::uint32_t port, int port_fd, const Endpoint
       // A port that is closed inside says so with the next call; what is lost then is lost as on any path.
       if (::send(client->socket.get(), buffer_.get(), count, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
         client->bytes_to_guest += count;
+        ++client->packets_to_guest;
       } else if (!is_passing(errno)) {
-        forget(by_peer_.at({port, client->peer}));
+        forget(by_peer_.at({port, client->peer}), FlowCause::guest_refused);
       }
     } else if (client->held.size() < kMaxHeld) {
       client->held.emplace_back(buffer_.get(), buffer_.get() + got);
@@ -75,6 +76,10 @@ DatagramRelay::Client* DatagramRelay::client_of(std::uint32_t port, int port_fd,
   client.guest = guest;
   client.last_active = now;
   ++clients;
+  if (watch_ != nullptr) {
+    client.notes = std::make_unique<FlowNotes>(watch_->begin(peer.address, now));
+    tell(client, FlowEvent::Kind::opened, FlowCause::none);
+  }
   if (sweep_at_ == kNever) sweep_at_ = now + kIdle;
   sockets_.take({.stream = false, .v4 = guest.address.is_v4()},
                 [this, handle](UniqueFd socket) { on_socket(handle, std::move(socket)); });
@@ -91,15 +96,16 @@ void DatagramRelay::on_socket(Handle handle, UniqueFd socket) {
                          ::connect(socket.get(), to.get(), to.size()) == 0;
   const Token token = token_ | (std::uint64_t{handle.generation} << 32) | handle.index;
   if (!connected || loop_.add_socket(socket.get(), token) != 0) {
-    forget(handle);
+    forget(handle, FlowCause::guest_refused);
     return;
   }
   client->socket = std::move(socket);
   for (const auto& datagram : std::exchange(client->held, {})) {
     if (::send(client->socket.get(), datagram.data(), datagram.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
       client->bytes_to_guest += datagram.size();
+      ++client->packets_to_guest;
     } else if (!is_passing(errno)) {
-      forget(handle);
+      forget(handle, FlowCause::guest_refused);
       return;
     }
   }
@@ -125,13 +131,14 @@ bool DatagramRelay::end_turn(Time now) {
       if (got < 0 && errno == EAGAIN) break;
       if (got < 0 && is_passing(errno)) continue;
       if (got < 0) {
-        forget(handle);
+        forget(handle, FlowCause::guest_refused);
         break;
       }
       client->last_active = now;
       const auto count = static_cast<std::size_t>(got);
       if (send_from(client->port_fd, Bytes(buffer_.get(), count), client->peer, client->local)) {
         client->bytes_from_guest += count;
+        ++client->packets_from_guest;
       }
     }
     if (left > 0) continue;
@@ -147,7 +154,7 @@ void DatagramRelay::sweep(Time now) {
   clients_.for_each([&](Handle handle, Client& client) {
     const Time end = client.last_active + kIdle;
     if (end <= now) {
-      forget(handle);
+      forget(handle, FlowCause::idle);
     } else {
       next = std::min(next, end);
     }
@@ -157,12 +164,36 @@ void DatagramRelay::sweep(Time now) {
 
 void DatagramRelay::forget_port(std::uint32_t port) {
   clients_.for_each([&](Handle handle, Client& client) {
-    if (client.port == port) forget(handle);
+    if (client.port == port) forget(handle, FlowCause::port_removed);
   });
 }
 
-void DatagramRelay::forget(Handle handle) {
+DatagramRelay::~DatagramRelay() {
+  clients_.for_each([this](Handle, const Client& client) {
+    if (client.notes != nullptr) tell(client, FlowEvent::Kind::ended, FlowCause::program_end);
+  });
+}
+
+void DatagramRelay::tell(const Client& client, FlowEvent::Kind kind, FlowCause cause) const {
+  FlowEvent event;
+  event.kind = kind;
+  event.protocol = FlowProtocol::udp;
+  event.cause = cause;
+  event.inbound = event.loopback = true;
+  event.guest = client.guest;
+  event.remote = client.peer;
+  event.at = loop_.now();
+  event.id = client.notes->id;
+  event.name = client.notes->name;
+  event.counts = {client.bytes_from_guest, client.bytes_to_guest, client.packets_from_guest,
+                  client.packets_to_guest};
+  event.duration = client.last_active - client.notes->opened;
+  watch_->on_flow(event);
+}
+
+void DatagramRelay::forget(Handle handle, FlowCause cause) {
   const Client& client = clients_.existing(handle);
+  if (client.notes != nullptr) tell(client, FlowEvent::Kind::ended, cause);
   past_to_guest_ += client.bytes_to_guest;
   past_from_guest_ += client.bytes_from_guest;
   by_peer_.erase({client.port, client.peer});

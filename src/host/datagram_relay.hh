@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/flow_events.hh"
 #include "base/slab.hh"
 #include "base/time.hh"
 #include "base/unique_fd.hh"
@@ -35,11 +36,20 @@ class DatagramRelay {
     Time last_active{};
     std::uint64_t bytes_to_guest = 0;
     std::uint64_t bytes_from_guest = 0;
-    bool waiting = false;  // for its turn
+    bool waiting = false;              // for its turn
+    std::unique_ptr<FlowNotes> notes;  // where somebody watches
+    std::uint64_t packets_to_guest = 0;
+    std::uint64_t packets_from_guest = 0;
   };
 
   // Tokens of the clients' sockets are made of `token` and a handle's bits.
   DatagramRelay(EventLoop& loop, GuestSockets& sockets, Token token);
+
+  ~DatagramRelay();
+  DatagramRelay(const DatagramRelay&) = delete;
+  DatagramRelay& operator=(const DatagramRelay&) = delete;
+  // Who is told what becomes of clients; null: nobody. It outlives this.
+  void set_watch(FlowWatch* watch) { watch_ = watch; }
 
   // Hands on what `port_fd`, the socket of a port, has. True: a budget ended it, and there may be more.
   // `clients` counts new ones.
@@ -67,11 +77,13 @@ class DatagramRelay {
   [[nodiscard]] Client* client_of(std::uint32_t port, int port_fd, const Endpoint& peer,
                                   const Endpoint& guest, std::uint64_t& clients, Time now);
   void on_socket(Handle handle, UniqueFd socket);
-  void forget(Handle handle);
+  void forget(Handle handle, FlowCause cause);
+  void tell(const Client& client, FlowEvent::Kind kind, FlowCause cause) const;
   void sweep(Time now);
 
   EventLoop& loop_;
   GuestSockets& sockets_;
+  FlowWatch* watch_ = nullptr;
   Token token_;
   Slab<Client> clients_;
   std::map<std::pair<std::uint32_t, Endpoint>, Handle> by_peer_;

@@ -48,6 +48,10 @@ std::chrono::nanoseconds unix_time() {
   return read_clock(CLOCK_REALTIME);
 }
 
+Time monotonic_time() {
+  return Time(read_clock(CLOCK_MONOTONIC));
+}
+
 EventLoop::EventLoop(UniqueFd epoll)
     : epoll_(std::move(epoll)), now_(read_clock(CLOCK_MONOTONIC)), next_watch_(kLinkToken + 1) {}
 

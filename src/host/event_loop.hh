@@ -95,5 +95,7 @@ class EventLoop {
 
 // Time since 1970 (CLOCK_REALTIME), for time stamps that people read.
 [[nodiscard]] std::chrono::nanoseconds unix_time();
+// The loops' clock.
+[[nodiscard]] Time monotonic_time();
 
 }  // namespace sf::host

@@ -190,7 +190,8 @@ class Host {
   // Receives what is there into buffers of the host's, at most kDatagramBatch at once. Empty: nothing more
   // now.
   [[nodiscard]] virtual std::span<const ReceivedDatagram> receive_datagrams(SocketId socket) = 0;
-  // True: the last one has found the end, and what comes now is an event of its own. False: that is not known.
+  // True: the last one has found the end, and what comes now is an event of its own. False: that is not
+  // known.
   [[nodiscard]] virtual bool took_all_datagrams() const { return false; }
   // Takes one entry off the error queue; false: it is empty.
   [[nodiscard]] virtual bool receive_error(SocketId socket, DatagramError& error) = 0;

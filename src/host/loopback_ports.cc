@@ -68,6 +68,10 @@ LoopbackPorts::~LoopbackPorts() {
   connections_.for_each([this](Handle, Connection& connection) {
     if (connection.pair) connection.pair->finish(pool_);
     if (connection.client) reset(connection.client);
+    if (connection.notes != nullptr) {
+      const auto kind = connection.pair ? FlowEvent::Kind::ended : FlowEvent::Kind::refused;
+      tell(connection, kind, FlowCause::program_end);
+    }
   });
 }
 
@@ -244,9 +248,11 @@ void LoopbackPorts::run_turn() {
         break;
       case SplicedPair::Outcome::failed:
         connection->pair->abort();
-        [[fallthrough]];
+        // Which side has failed, the pair does not say.
+        destroy(handle, FlowCause::none);
+        break;
       case SplicedPair::Outcome::done:
-        destroy(handle);
+        destroy(handle, FlowCause::finished);
         break;
     }
   }
@@ -297,6 +303,7 @@ bool LoopbackPorts::accept_clients(Port& port, int listener, Time now) {
     connection.peer = peer;
     connection.to = {rule.guest_address.value_or(loopback(v4)), rule.guest_port};
     connection.may_try_other = !rule.guest_address;
+    if (watch_ != nullptr) connection.notes = std::make_unique<FlowNotes>(watch_->begin(peer.address, now));
     connect(handle);
   }
   return true;
@@ -344,6 +351,7 @@ void LoopbackPorts::on_connected(Handle handle, Connection& connection, Readines
   }
   ++past_.opened;
   connection.pair.emplace(std::move(connection.client), std::move(connection.guest));
+  if (connection.notes != nullptr) tell(connection, FlowEvent::Kind::opened, FlowCause::none);
   // A service may have said all it has to say by now: its FIN is not announced again.
   connection.pair->on_event(SplicedPair::Side::guest, readiness);
   connection.in_turn = true;
@@ -358,11 +366,32 @@ void LoopbackPorts::on_refused(Handle handle, Connection& connection) {
     return;
   }
   reset(connection.client);
-  destroy(handle);
+  destroy(handle, FlowCause::guest_refused);
 }
 
-void LoopbackPorts::destroy(Handle handle) {
+void LoopbackPorts::tell(const Connection& connection, FlowEvent::Kind kind, FlowCause cause) const {
+  FlowEvent event;
+  event.kind = kind;
+  event.cause = cause;
+  event.inbound = event.loopback = true;
+  event.guest = connection.to;
+  event.remote = connection.peer;
+  event.at = loop_.now();
+  event.id = connection.notes->id;
+  event.name = connection.notes->name;
+  if (connection.pair) {
+    event.counts.bytes_from_guest = connection.pair->bytes_from_guest();
+    event.counts.bytes_to_guest = connection.pair->bytes_to_guest();
+  }
+  event.counts_packets = false;
+  event.duration = event.at - connection.notes->opened;
+  watch_->on_flow(event);
+}
+
+void LoopbackPorts::destroy(Handle handle, FlowCause cause) {
   const Connection& connection = connections_.existing(handle);
+  if (connection.notes != nullptr)
+    tell(connection, connection.pair ? FlowEvent::Kind::ended : FlowEvent::Kind::refused, cause);
   if (connection.pair) {
     past_.bytes_from_guest += connection.pair->bytes_from_guest();
     past_.bytes_to_guest += connection.pair->bytes_to_guest();

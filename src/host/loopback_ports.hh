@@ -16,9 +16,11 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "base/flow_events.hh"
 #include "base/log.hh"
 #include "base/slab.hh"
 #include "base/unique_fd.hh"
@@ -43,6 +45,11 @@ class LoopbackPorts final : public Loopback, public Reactor {
   LoopbackPorts(EventLoop& loop, GuestSockets::Ask ask, unsigned spares, const Limits& limits,
                 const Log& log);
   ~LoopbackPorts() override;
+  // Who is told what becomes of connections and clients; null: nobody. It outlives this.
+  void set_watch(FlowWatch* watch) {
+    watch_ = watch;
+    datagrams_.set_watch(watch);
+  }
 
   [[nodiscard]] tl::expected<LoopbackPort, ListenError> add(const LoopbackRule& rule) override;
   bool remove(LoopbackId id) override;
@@ -84,6 +91,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
     Endpoint to;
     bool may_try_other = false;
     bool in_turn = false;
+    std::unique_ptr<FlowNotes> notes;  // where somebody watches
   };
 
   [[nodiscard]] tl::expected<void, ListenError> open_sockets(Port& port) const;
@@ -95,7 +103,8 @@ class LoopbackPorts final : public Loopback, public Reactor {
   void on_connected(Handle handle, Connection& connection, Readiness readiness);
   void on_refused(Handle handle, Connection& connection);
   void run_turn();
-  void destroy(Handle handle);
+  void destroy(Handle handle, FlowCause cause);
+  void tell(const Connection& connection, FlowEvent::Kind kind, FlowCause cause) const;
   [[nodiscard]] bool full() const;
 
   EventLoop& loop_;
@@ -103,6 +112,7 @@ class LoopbackPorts final : public Loopback, public Reactor {
   SplicePool pool_;
   Limits limits_;
   const Log& log_;
+  FlowWatch* watch_ = nullptr;
   Once starved_;
   Once no_socket_;
   std::map<LoopbackId, Port> ports_;

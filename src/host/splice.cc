@@ -11,6 +11,9 @@ namespace {
 
 // Below that, copying is as cheap.
 constexpr std::size_t kMany = std::size_t{32} * 1024;
+// A stream that is read as fast as it comes has few bytes now and then: so many times in a row are an end of
+// it.
+constexpr std::uint8_t kFewInARow = 8;
 constexpr int kLastRuns = 16;  // before the program ends: more than all buffers of a connection
 
 bool is_temporary(int error) {
@@ -135,6 +138,7 @@ SplicedPair::Step SplicedPair::copy(Direction& direction, End& from, End& to,
   // announced already will not be again.
   if (count < buffer.size() && !from.finishing) from.readable = false;
   direction.many = count == buffer.size();
+  direction.few = 0;
   const ssize_t put = ::send(to.fd.get(), buffer.data(), count, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (put < 0 && !is_temporary(errno)) return Step::failed;
   if (put < 0 && errno == EAGAIN) to.writable = false;
@@ -157,10 +161,14 @@ SplicedPair::Step SplicedPair::splice_in(Direction& direction, End& from, Splice
   if (got < 0) {
     if (errno == EINTR) return Step::moved;
     if (errno != EAGAIN) return Step::failed;
+    if (!from.finishing) {
+      from.readable = false;
+      return Step::moved;
+    }
   }
   if (got <= 0) {
     // A byte of urgent data stops splice(2), which says then that there is nothing, or the end; reading
-    // passes over it, and tells.
+    // passes over it, and tells. It was announced, as an end is.
     std::uint8_t next = 0;
     const ssize_t left = ::recv(from.fd.get(), &next, 1, MSG_PEEK | MSG_DONTWAIT);
     if (left < 0 && errno == EAGAIN) from.readable = false;
@@ -170,7 +178,8 @@ SplicedPair::Step SplicedPair::splice_in(Direction& direction, End& from, Splice
   }
   direction.in_pipe = static_cast<std::size_t>(got);
   // A short count may mean a pipe without room: only an EAGAIN says that nothing is left to read.
-  if (direction.in_pipe < kMany) direction.many = false;
+  direction.few = direction.in_pipe < kMany ? static_cast<std::uint8_t>(direction.few + 1) : std::uint8_t{0};
+  if (direction.few == kFewInARow) direction.many = false;
   return Step::moved;
 }
 

@@ -92,9 +92,10 @@ class SplicedPair {
     std::vector<std::uint8_t> tail;
     std::size_t tail_sent = 0;
     std::uint64_t bytes = 0;
-    bool many = false;    // splice rather than copy
-    bool ended = false;   // the sender's FIN has been read
-    bool closed = false;  // and passed on
+    std::uint8_t few = 0;  // short ones in a row
+    bool many = false;     // splice rather than copy
+    bool ended = false;    // the sender's FIN has been read
+    bool closed = false;   // and passed on
     [[nodiscard]] bool holds() const { return in_pipe > 0 || tail_sent < tail.size(); }
   };
   enum class Step : std::uint8_t { moved, blocked, ended, failed };

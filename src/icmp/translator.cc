@@ -81,9 +81,12 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const Addr
   const host::DatagramOptions options = link::forwarded(packet, packet.whole.size());
   flow.last_active = now;
   const Endpoint to{host_destination, 0};
+  const Endpoint seen{packet.destination, 0};
+  if (flow.peers != nullptr) flow.peers->begin(seen, now);
   const HostError error = host_.send_datagram(flow.socket, to, packet.payload, options);
   if (error == HostError::none) {
     ++counters_.requests;
+    if (flow.peers != nullptr) flow.peers->from_guest(seen, 1, packet.payload.size(), now);
   } else {
     ++counters_.not_sent;
     forwarding_.on_send_failed(ends(flow), error, packet, host_destination, options.dont_fragment,
@@ -132,6 +135,8 @@ link::Status Translator::deliver(Flow& flow, const host::ReceivedDatagram& datag
   flow.last_active = now;
   const link::Status status = to_guest_.send_ip(flow.guest_mac, header, out.written());
   ++(status == link::Status::ok ? counters_.replies : counters_.not_delivered);
+  if (status == link::Status::ok && flow.peers != nullptr)
+    flow.peers->to_guest({*source, 0}, 1, datagram.payload.size(), now);
   return status;
 }
 

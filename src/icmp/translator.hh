@@ -10,8 +10,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
+#include "base/flow_peers.hh"
 #include "base/log.hh"
 #include "host/host.hh"
 #include "link/forwarding.hh"
@@ -30,6 +32,7 @@ struct Flow {
   // The last destination that the egress policy has let pass, and which policy that was.
   Endpoint admitted{};
   std::uint32_t admitted_by = 0;
+  std::unique_ptr<FlowPeers> peers;  // where somebody watches; filled in by the engine
 };
 
 struct Counters {

@@ -61,30 +61,29 @@ std::shared_ptr<const Policy> Gate::policy() const {
   return policy_;
 }
 
-bool Gate::refuse(Decision& decision, const std::string& target) {
+bool Gate::refuse(Decision& decision, const std::string& target, bool* audited) {
   const bool audit = policy_->settings().audit;
+  if (audited != nullptr) *audited = audit;
   decision.line = refusals_.note(target, audit);
   return audit;
 }
 
-bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now) {
+bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now, bool* audited) {
   Decision decision(*this);
   if (policy_ == nullptr) return true;
   std::span<const NameMatch> names;
-  if (policy_->has_names()) {
-    // QUIC hides its first bytes' names well enough: there only the address speaks for itself.
-    const bool hidden = protocol == Protocol::udp && seen.port == kHttps && policy_->settings().check_sni;
-    if (!hidden) names = learned_.find(address, *policy_, now);
-  }
+  if (policy_->has_names()) names = learned_.find(address, *policy_, now);
   if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
-  return refuse(decision, describe(protocol, seen, learned_.name_of(address)));
+  return refuse(decision, describe(protocol, seen, learned_.name_of(address)), audited);
 }
 
-bool Gate::wants_server_name(std::uint16_t port) const {
-  return (port == kHttp || port == kHttps) && check_sni_.load(std::memory_order_relaxed);
+bool Gate::wants_server_name(Protocol protocol, std::uint16_t port) const {
+  const bool named = port == kHttps ? protocol != Protocol::icmp : port == kHttp && protocol == Protocol::tcp;
+  return named && check_sni_.load(std::memory_order_relaxed);
 }
 
-bool Gate::admits_server(const Endpoint& seen, const Address& address, const wire::ServerName& server) {
+bool Gate::admits_server(Protocol protocol, const Endpoint& seen, const Address& address,
+                         const wire::ServerName& server, bool* audited) {
   Decision decision(*this);
   if (policy_ == nullptr) return true;
   const std::string name =
@@ -95,18 +94,18 @@ bool Gate::admits_server(const Endpoint& seen, const Address& address, const wir
     match = policy_->match(name);
     names = {&match, 1};
   }
-  if (policy_->decide(Protocol::tcp, address, seen.port, names).allowed) return true;
-  return refuse(decision,
-                describe(Protocol::tcp, seen, name.empty() ? "no server name" : "server name " + name));
+  if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
+  return refuse(decision, describe(protocol, seen, name.empty() ? "no server name" : "server name " + name),
+                audited);
 }
 
-Gate::Question Gate::ask(const wire::DnsHeader& header, const wire::DnsQuestion& question) {
+Gate::Question Gate::ask(const wire::DnsHeader& header, const wire::DnsQuestion& question, bool* audited) {
   Decision decision(*this);
   if (policy_ == nullptr) return Question::passes;
   const std::string name = normalized_name(question.name);
   const bool plain = header.opcode == 0 && question.dns_class == kInternetClass;
   if (plain && policy_->may_resolve(name)) return Question::passes;
-  if (refuse(decision, fmt::format("dns {}", question.name))) return Question::passes;
+  if (refuse(decision, fmt::format("dns {}", question.name), audited)) return Question::passes;
   return policy_->settings().refuse_with_refused || !plain ? Question::refused : Question::no_such_name;
 }
 

@@ -44,17 +44,19 @@ class Gate {
   [[nodiscard]] std::uint32_t generation() const { return generation_.load(std::memory_order_relaxed); }
 
   // May the guest begin a flow? `address` is what the host's socket will be given, `seen` what the guest
-  // sees.
-  [[nodiscard]] bool admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now);
+  // sees. `audited`, where it is given, tells that it would be refused, and only an audit lets it.
+  [[nodiscard]] bool admits(Protocol protocol, const Endpoint& seen, const Address& address, Time now,
+                            bool* audited = nullptr);
   // Must the server's name be seen before a byte of the flow leaves?
-  [[nodiscard]] bool wants_server_name(std::uint16_t port) const;
+  [[nodiscard]] bool wants_server_name(Protocol protocol, std::uint16_t port) const;
   // A flow that was admitted, and whose first bytes have named a server. Decided as if its address were known
   // by that name alone.
-  [[nodiscard]] bool admits_server(const Endpoint& seen, const Address& address,
-                                   const wire::ServerName& server);
+  [[nodiscard]] bool admits_server(Protocol protocol, const Endpoint& seen, const Address& address,
+                                   const wire::ServerName& server, bool* audited = nullptr);
 
   // A query with one question. Anything but a question (opcode 0) is refused.
-  [[nodiscard]] Question ask(const wire::DnsHeader& header, const wire::DnsQuestion& question);
+  [[nodiscard]] Question ask(const wire::DnsHeader& header, const wire::DnsQuestion& question,
+                             bool* audited = nullptr);
   // An answer on its way to the guest: what it opens is remembered. False: it must not arrive, as it would
   // have the client hide server names.
   [[nodiscard]] bool learn(Bytes answer, Time now);
@@ -67,7 +69,7 @@ class Gate {
   // Holds the lock; what there is to log is written without it, as whoever reads the log may be slow.
   class Decision;
   // Notes a refusal. True where it passes all the same.
-  [[nodiscard]] bool refuse(Decision& decision, const std::string& target);
+  [[nodiscard]] bool refuse(Decision& decision, const std::string& target, bool* audited);
 
   const Log& log_;
   mutable std::mutex mutex_;

@@ -51,14 +51,16 @@ bool is_known_resolver(const Address& address) {
 }
 
 bool is_known_resolver(std::string_view name) {
-  constexpr std::array<std::string_view, 22> kNames{
+  constexpr std::array<std::string_view, 24> kNames{
       "dns.google", "dns64.dns.google", "cloudflare-dns.com", "one.one.one.one",
       "1dot1dot1dot1.cloudflare-dns.com", "mozilla.cloudflare-dns.com", "chrome.cloudflare-dns.com",
       "security.cloudflare-dns.com", "family.cloudflare-dns.com", "dns.quad9.net", "dns9.quad9.net",
       "dns10.quad9.net", "dns11.quad9.net", "doh.opendns.com", "dns.adguard-dns.com", "dns.nextdns.io",
       "doh.cleanbrowsing.org", "dns.mullvad.net", "freedns.controld.com",
       // Clients that get no answer for these leave name resolution to the system.
-      "use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com"};
+      "use-application-dns.net", "mask.icloud.com", "mask-h2.icloud.com",
+      // Discovery of designated resolvers (RFC 9462).
+      "resolver.arpa", "_dns.resolver.arpa"};
   return std::ranges::find(kNames, name) != kNames.end();
 }
 

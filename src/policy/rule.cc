@@ -36,7 +36,7 @@ class Cursor {
     return true;
   }
   [[nodiscard]] tl::unexpected<RuleError> expected(std::string_view what) const {
-    const std::string got = rest_.empty() ? "the end" : fmt::format("'{}'", rest_);
+    const std::string got = rest_.empty() ? "the end" : quoted(rest_);
     return tl::unexpected(RuleError{column_, fmt::format("expected {}, not {}", what, got)});
   }
 
@@ -185,6 +185,23 @@ const char* to_string(Protocol protocol) {
       return "icmp";
   }
   return "";
+}
+
+std::string one_line(std::string_view text) {
+  constexpr std::size_t kMost = 200;
+  std::string out;
+  for (const char c : text.substr(0, kMost)) {
+    if (c >= ' ' && c <= '~') {
+      out += c;
+    } else {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+  }
+  return text.size() > kMost ? out + "..." : out;
+}
+
+std::string quoted(std::string_view text) {
+  return fmt::format("'{}'", one_line(text));
 }
 
 std::string normalized_name(std::string_view text) {

@@ -65,6 +65,10 @@ struct RuleError {
 [[nodiscard]] tl::expected<Rule, RuleError> parse_rule(Action action, std::string_view text);
 [[nodiscard]] Rule deny_all();
 
+// Somebody's text in an error of one line: what is not printable ASCII as \x1b, and cut where it is long.
+[[nodiscard]] std::string one_line(std::string_view text);
+[[nodiscard]] std::string quoted(std::string_view text);  // the same in '...'
+
 // A host name in lower case without a dot at its end; empty where `text` is none. Underscores are taken, as
 // DNS has them.
 [[nodiscard]] std::string normalized_name(std::string_view text);

@@ -31,6 +31,18 @@ Endpoint reachable(Endpoint server) {
 
 }  // namespace
 
+void tell_refused_question(FlowWatch& watch, const Endpoint& guest, const wire::DnsQuestion& question,
+                           bool audited, Time now) {
+  FlowEvent event;
+  event.kind = audited ? FlowEvent::Kind::audited : FlowEvent::Kind::refused;
+  event.protocol = FlowProtocol::dns;
+  event.cause = FlowCause::policy;
+  event.guest = guest;
+  event.at = now;
+  event.name = question.name;
+  watch.on_flow(event);
+}
+
 std::optional<std::size_t> DnsForwarder::Pending::asked_server(const Endpoint& from) const {
   for (std::size_t i = 0; i < server_count; ++i) {
     if ((sent_mask & (1U << i)) != 0 && servers[i] == from) return i;
@@ -84,7 +96,10 @@ void DnsForwarder::query(const Endpoint& guest, const MacAddress& guest_mac, con
 }
 
 bool DnsForwarder::admits(const Pending& query, const wire::DnsHeader& header, Time now) {
-  const policy::Gate::Question question = gate_->ask(header, query.question);
+  bool audited = false;
+  const policy::Gate::Question question = gate_->ask(header, query.question, &audited);
+  if (watch_ != nullptr && (audited || question != policy::Gate::Question::passes))
+    tell_refused_question(*watch_, query.guest, query.question, audited, now);
   if (question == policy::Gate::Question::passes) return true;
   ++counters_.refused;
   const bool silent = question == policy::Gate::Question::no_such_name;
@@ -215,6 +230,7 @@ void DnsForwarder::on_answer(std::uint32_t socket_index, const Endpoint& from, B
   if (is_refusal(header->rcode) && query.attempts < query.server_count)
     return server_failed(it, *server, now);
 
+  if (watch_ != nullptr) watch_->on_dns_answer(answer);
   if (gate_ != nullptr && !gate_->learn(answer, now)) {
     // As if there were no such record: clients go on with addresses alone.
     ++counters_.refused;

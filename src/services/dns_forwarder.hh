@@ -28,6 +28,7 @@
 
 #include "base/address.hh"
 #include "base/bytes.hh"
+#include "base/flow_events.hh"
 #include "base/time.hh"
 #include "host/host.hh"
 #include "policy/gate.hh"
@@ -48,6 +49,10 @@ class DnsReplySink {
   virtual void dns_reply(const Endpoint& guest, const MacAddress& guest_mac, const Endpoint& dns_address,
                          Bytes answer, Time now) = 0;
 };
+
+// A question of the guest's that the policy has refused, or would have.
+void tell_refused_question(FlowWatch& watch, const Endpoint& guest, const wire::DnsQuestion& question,
+                           bool audited, Time now);
 
 struct DnsCounters {
   std::uint64_t queries = 0;     // from the guest, malformed ones and duplicates included
@@ -81,6 +86,8 @@ class DnsForwarder {
 
   // The egress policy that questions and answers have to pass; null: none. It outlives this.
   void set_gate(policy::Gate* gate) { gate_ = gate; }
+  // Who is told of answers and of refused questions; null: nobody. It outlives this.
+  void set_watch(FlowWatch* watch) { watch_ = watch; }
 
   // A UDP payload from the guest. `dns_address` is what the guest sent it to. The sink may be called before
   // this returns.
@@ -148,6 +155,7 @@ class DnsForwarder {
   DnsReplySink& sink_;
   Random random_;
   policy::Gate* gate_ = nullptr;
+  FlowWatch* watch_ = nullptr;
   DnsSocketPool pool_;
   PendingMap pending_;
   std::size_t pending_bytes_ = 0;

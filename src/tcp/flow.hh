@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "base/address.hh"
+#include "base/flow_events.hh"
 #include "base/time.hh"
 #include "host/host.hh"
 #include "tcp/connection.hh"
@@ -42,9 +44,20 @@ struct Flow {
   std::uint8_t dns_server = 0;  // which one is tried
   Time connect_deadline = kNever;
   Time retry_at = kNever;  // waits for pool memory until then
+  // The guest is through, and the host has not taken all: looked at again then, and how much that was.
+  Time linger_at = kNever;
+  std::uint32_t linger_held = 0;
 
   std::uint64_t bytes_from_guest = 0;
   std::uint64_t bytes_to_guest = 0;
+  std::uint64_t packets_from_guest = 0;  // frames: a super-frame is one
+  std::uint64_t packets_to_guest = 0;
+  FlowCause cause = FlowCause::none;  // of its end: the first one counts
+  std::unique_ptr<FlowNotes> notes;   // where somebody watches; filled in by the engine
+
+  void ends_by(FlowCause why) {
+    if (cause == FlowCause::none) cause = why;
+  }
 };
 
 }  // namespace sf::tcp

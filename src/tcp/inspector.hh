@@ -26,7 +26,7 @@ class Inspector {
   virtual ~Inspector() = default;
 
   // The guest's bytes that have not passed yet, in order, from the first one on.
-  [[nodiscard]] virtual Verdict from_guest(Bytes waiting) = 0;
+  [[nodiscard]] virtual Verdict from_guest(Bytes waiting, Time now) = 0;
   // Bytes on their way to the guest. False: the connection is reset, and the guest gets none of them.
   [[nodiscard]] virtual bool to_guest(Bytes bytes, Time now) = 0;
 

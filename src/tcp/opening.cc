@@ -4,6 +4,7 @@
 
 #include "tcp/translator.hh"
 #include "wire/ip.hh"
+#include "wire/server_name.hh"
 
 namespace sf::tcp {
 namespace {
@@ -12,6 +13,23 @@ using host::HostError;
 
 // RFC 6528 section 3: a clock that ticks every 4 microseconds, plus a keyed hash of the connection's ends.
 constexpr Duration kSequenceTick = 4us;
+constexpr std::uint16_t kHttpPort = 80;
+
+FlowCause cause_of(HostError error) {
+  switch (error) {
+    case HostError::refused:
+    case HostError::reset:
+      return FlowCause::remote_refused;
+    case HostError::timed_out:
+      return FlowCause::no_answer;
+    case HostError::net_unreachable:
+    case HostError::host_unreachable:
+    case HostError::prohibited:
+      return FlowCause::unreachable;
+    default:
+      return FlowCause::host_failed;
+  }
+}
 
 std::array<std::uint8_t, 37> hash_input(const Endpoint& guest, const Endpoint& remote, std::uint8_t purpose) {
   std::array<std::uint8_t, 37> input{};
@@ -102,6 +120,7 @@ void Translator::connect_failed(Flow& flow, HostError error, Time now) {
     return;
   }
   ++counters_.refused;
+  flow.ends_by(cause_of(error));
   if (error == HostError::no_descriptors && out_of_descriptors_.first()) {
     log_.warning(
         "connecting to {} for the guest failed: no file descriptor is left; new connections are refused "
@@ -141,7 +160,8 @@ void Translator::reset_guest(Flow& flow) {
   end(flow, true);
 }
 
-void Translator::abort(Flow& flow) {
+void Translator::abort(Flow& flow, FlowCause cause) {
+  flow.ends_by(cause);
   if (!finished(flow)) reset_guest(flow);
 }
 
@@ -149,17 +169,36 @@ void Translator::end(Flow& flow, bool abort_host) {
   flow.connection.close();
   flow.connect_deadline = kNever;
   flow.retry_at = kNever;
+  flow.linger_at = kNever;
   flow.to_guest.clear();
   flow.from_guest.clear();
   flow.held = 0;
   flow.inspector.reset();
   if (flow.socket == host::kNoSocket) return;
-  if (abort_host) {
-    host_.abort(flow.socket);
-  } else {
-    host_.close(flow.socket);
-  }
+  if (!abort_host) return close_socket(flow);
+  note_round_trip(flow);
+  host_.abort(flow.socket);
   flow.socket = host::kNoSocket;
+}
+
+void Translator::close_socket(Flow& flow) {
+  note_round_trip(flow);
+  host_.close(flow.socket);
+  flow.socket = host::kNoSocket;
+}
+
+void Translator::note_round_trip(Flow& flow) {
+  if (flow.notes != nullptr && flow.notes->told_opened)
+    flow.notes->remote_rtt = host_.round_trip(flow.socket);
+}
+
+// What is not there with the first bytes is not waited for, unless somebody holds them back anyway.
+void Translator::note_server_name(Flow& flow, Bytes payload) {
+  FlowNotes& notes = *flow.notes;
+  const wire::ServerName server =
+      flow.remote.port == kHttpPort ? wire::http_host(payload) : wire::tls_server_name(payload);
+  notes.awaits_name = server.state == wire::ServerName::State::more && flow.inspector != nullptr;
+  if (server.state == wire::ServerName::State::named) notes.server_name = server.name;
 }
 
 void Translator::refuse_segment(const MacAddress& to, const Endpoint& guest, const Endpoint& remote,

@@ -24,11 +24,17 @@ wire::IpHeader ip_header(const Flow& flow) {
 
 void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time now) {
   const bool dialling = flow.connection.phase() == Connection::Phase::syn_sent;
+  const bool connecting = flow.connection.phase() == Connection::Phase::connecting;
+  ++flow.packets_from_guest;
   const SegmentOutcome outcome = flow.connection.on_segment(segment, now);
   if (outcome.reset) {
     ++counters_.resets_from_guest;
     // In TIME-WAIT both streams were whole: what the guest was told has arrived still goes to the host.
-    if (flow.held > 0 && flow.connection.guest_finished() && flow.connection.fin_acked()) return;
+    if (flow.held > 0 && flow.connection.guest_finished() && flow.connection.fin_acked())
+      return linger(flow, now);
+    flow.ends_by(dialling     ? FlowCause::guest_refused
+                 : connecting ? FlowCause::withdrawn
+                              : FlowCause::guest_reset);
     end(flow, true);
     return;
   }
@@ -43,6 +49,7 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
     end(flow, false);
     return;
   }
+  linger(flow, now);
   if (flow.connection.unacknowledged() >= Connection::kCapacity / 2) {
     while (flow.connection.ack_pending() && emit(flow, now).has_value()) {
     }
@@ -52,6 +59,8 @@ void Translator::on_segment(Flow& flow, const wire::TcpSegment& segment, Time no
 void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan,
                               Time now) {
   const Bytes payload = take(base::drop(segment.payload, plan.skip), plan.take);
+  if (flow.notes != nullptr && flow.notes->awaits_name && flow.inspector == nullptr && plan.offset == 0)
+    note_server_name(flow, payload);
   std::uint32_t stored = plan.take;
   std::uint32_t passed = 0;  // straight on to the host
   if (flow.host_failed) {
@@ -87,7 +96,7 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
   }
   flow.bytes_from_guest += grown;
   counters_.bytes_from_guest += grown;
-  if (flow.inspector != nullptr && !flow.host_failed && !inspect(flow)) return;
+  if (flow.inspector != nullptr && !flow.host_failed && !inspect(flow, now)) return;
   drain_to_host(flow);
   update_window(flow);
 }
@@ -106,17 +115,19 @@ void Translator::gather_uninspected(Flow& flow) {
   }
 }
 
-bool Translator::inspect(Flow& flow) {
+bool Translator::inspect(Flow& flow, Time now) {
   Inspector::Verdict verdict;
   do {
     gather_uninspected(flow);
-    verdict = flow.inspector->from_guest(inspected_);
+    if (flow.notes != nullptr && flow.notes->awaits_name) note_server_name(flow, inspected_);
+    verdict = flow.inspector->from_guest(inspected_, now);
     flow.inspector->cleared += verdict.passes;
   } while (verdict.passes > 0 && !verdict.done && !verdict.refused && flow.inspector->cleared < flow.held);
   // What is not whole when the guest has ended its stream never will be.
   const bool cut_short =
       flow.connection.guest_finished() && !verdict.done && flow.inspector->cleared < flow.held;
   if (verdict.refused || cut_short) {
+    flow.ends_by(FlowCause::policy);
     reset_guest(flow);
     return false;
   }
@@ -148,10 +159,7 @@ void Translator::pass_fin_on(Flow& flow) {
     return;
   flow.send_shut = true;
   host_.shutdown_send(flow.socket);
-  if (flow.host_ended) {
-    host_.close(flow.socket);
-    flow.socket = host::kNoSocket;
-  }
+  if (flow.host_ended) close_socket(flow);
 }
 
 void Translator::update_window(Flow& flow) {
@@ -189,6 +197,7 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   const std::span<const MutBytes> into(parts.data(), count);
   const host::IoResult result = host_.receive(flow.socket, into);
   if (flow.inspector != nullptr && !show(flow, into, result.bytes, now)) {
+    flow.ends_by(FlowCause::policy);
     reset_guest(flow);
     return false;
   }
@@ -207,15 +216,13 @@ bool Translator::read_from_host(Flow& flow, Time now) {
     return false;
   }
   if (result.error != HostError::none || flow.host_failed) {
+    flow.ends_by(FlowCause::remote_reset);
     reset_guest(flow);
     return false;
   }
   flow.host_ended = true;
   flow.connection.host_finished();
-  if (flow.send_shut) {
-    host_.close(flow.socket);
-    flow.socket = host::kNoSocket;
-  }
+  if (flow.send_shut) close_socket(flow);
   return true;
 }
 
@@ -229,7 +236,9 @@ void Translator::host_stream_failed(Flow& flow) {
   flow.from_guest.clear();
   flow.host_readable = true;
   flow.host_closing = true;
-  if (flow.host_ended) reset_guest(flow);
+  if (!flow.host_ended) return;
+  flow.ends_by(FlowCause::remote_reset);
+  reset_guest(flow);
 }
 
 void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) {
@@ -251,6 +260,7 @@ void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) 
   const bool dialling = flow.connection.phase() == Connection::Phase::syn_sent;
   if (readiness.error && (flow.host_ended || dialling)) {
     // Nothing is left to read that would tell; or the client has gone before the guest answered.
+    flow.ends_by(dialling ? FlowCause::withdrawn : FlowCause::remote_reset);
     reset_guest(flow);
     return;
   }
@@ -295,6 +305,7 @@ void Translator::send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_
                               std::uint32_t length) {
   header.source_port = flow.remote.port;
   header.destination_port = flow.guest.port;
+  ++flow.packets_to_guest;
   std::array<Bytes, kMaxParts> pieces;
   const std::size_t count = flow.to_guest.slices(offset, length, pieces);
   // A frame that the link does not take is one lost on the way: retransmission has the answer.
@@ -319,14 +330,28 @@ void Translator::on_deadline(Flow& flow, Time now) {
   if (flow.retry_at <= now) flow.retry_at = kNever;  // flush() tries again
   if (!flow.connection.on_deadline(now)) {
     ++counters_.given_up;
+    flow.ends_by(FlowCause::guest_silent);
     reset_guest(flow);
   } else if (finished(flow)) {
     end(flow, false);
+  } else if (flow.linger_at <= now && flow.held == flow.linger_held) {
+    ++counters_.given_up;
+    flow.ends_by(FlowCause::no_answer);
+    end(flow, true);
+  } else {
+    linger(flow, now);
   }
 }
 
+void Translator::linger(Flow& flow, Time now) {
+  if (flow.connection.phase() != Connection::Phase::closed) return;
+  if (flow.linger_at != kNever && flow.linger_at > now) return;
+  flow.linger_at = now + kLinger;
+  flow.linger_held = flow.held;
+}
+
 Time Translator::deadline(const Flow& flow) {
-  return std::min({flow.connection.deadline(), flow.connect_deadline, flow.retry_at});
+  return std::min({flow.connection.deadline(), flow.connect_deadline, flow.retry_at, flow.linger_at});
 }
 
 }  // namespace sf::tcp

@@ -46,6 +46,7 @@ class Translator {
  public:
   static constexpr Duration kDnsConnectTimeout = 3s;  // then the next name server
   static constexpr Duration kStarvedRetry = 10ms;
+  static constexpr Duration kLinger = 15min;  // for a host that takes nothing of what a closed guest has said
   // Per flow and turn, so that no flow starves the others: frames, each 64 KiB of a larger one counted.
   static constexpr std::uint32_t kFramesPerFlush = 8;
   // The guest is offered no larger MSS at any MTU, where its super-frames come whole anyway: four make one.
@@ -73,16 +74,20 @@ class Translator {
   // Sends what the turn has gathered. True: its budget has ended, more is left.
   [[nodiscard]] bool flush(Flow& flow, Time now);
   // Ends the flow: resets both sides.
-  void abort(Flow& flow);
+  void abort(Flow& flow, FlowCause cause = FlowCause::program_end);
   // Ends the flow without a word to the guest, which has forgotten it.
-  void forget(Flow& flow) { end(flow, true); }
+  void forget(Flow& flow) {
+    flow.ends_by(FlowCause::replaced);
+    end(flow, true);
+  }
   // A RST for a segment of no flow (RFC 9293 section 3.10.7.1).
   void refuse_segment(const MacAddress& to, const Endpoint& guest, const Endpoint& remote,
                       const wire::TcpSegment& segment);
 
   [[nodiscard]] static Time deadline(const Flow& flow);
   // Nothing is left to do: the flow may be destroyed. What the guest was told has arrived stays until the
-  // host has taken it, also when the guest is through.
+  // host has taken it, also when the guest is through; unless the host takes nothing for kLinger, which is
+  // longer than Linux lets a closed socket try (tcp_orphan_retries).
   [[nodiscard]] static bool finished(const Flow& flow) {
     return flow.connection.phase() == Connection::Phase::closed && flow.held == 0;
   }
@@ -96,7 +101,11 @@ class Translator {
   void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
   // Shows the flow's inspector what has come. False: the flow was reset.
   void gather_uninspected(Flow& flow);
-  [[nodiscard]] bool inspect(Flow& flow);
+  [[nodiscard]] bool inspect(Flow& flow, Time now);
+  // Of a flow that somebody watches: the server that its first bytes name.
+  static void note_server_name(Flow& flow, Bytes payload);
+  void close_socket(Flow& flow);
+  void note_round_trip(Flow& flow);
   [[nodiscard]] static std::uint32_t sendable(const Flow& flow) {
     return flow.inspector == nullptr ? flow.held : flow.inspector->cleared;
   }
@@ -111,6 +120,8 @@ class Translator {
   void reset_guest(Flow& flow);
   void end(Flow& flow, bool abort_host);
   void update_window(Flow& flow);
+  // After what may have ended the guest's side.
+  static void linger(Flow& flow, Time now);
   [[nodiscard]] std::uint32_t max_payload(const Flow& flow) const;
   [[nodiscard]] std::uint32_t capacity() const;
 

@@ -1,6 +1,8 @@
 #include "udp/translator.hh"
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 
 namespace sf::udp {
 namespace {
@@ -20,9 +22,9 @@ constexpr int kMaxBatches = 8;
 // Payload of a super-frame that we put together ourselves; with headers well within 65,535.
 constexpr std::size_t kMaxGathered = 60000;
 
-std::size_t datagram_count(const host::ReceivedDatagram& datagram) {
-  if (datagram.segment_size == 0 || datagram.payload.empty()) return 1;
-  return (datagram.payload.size() + datagram.segment_size - 1) / datagram.segment_size;
+std::size_t datagram_count(Bytes payload, std::uint16_t segment_size) {
+  if (segment_size == 0 || payload.empty()) return 1;
+  return (payload.size() + segment_size - 1) / segment_size;
 }
 
 link::FlowEnds ends(const Flow& flow) {
@@ -37,6 +39,21 @@ struct QuoteOf {
 };
 
 }  // namespace
+
+const std::string* Flow::server_name(const Endpoint& remote) const {
+  const auto known = std::ranges::find(servers, remote, &NamedServer::remote);
+  return known != servers.end() ? &known->name : nullptr;
+}
+
+void Flow::remember_server(const Endpoint& remote, std::string name) {
+  const auto known = std::ranges::find(servers, remote, &NamedServer::remote);
+  if (known != servers.end()) {
+    known->name = std::move(name);
+    return;
+  }
+  if (servers.size() >= kMaxServers) servers.erase(servers.begin());
+  servers.push_back({remote, std::move(name)});
+}
 
 HostError Translator::open(Flow& flow, host::Token token, Time now) {
   const auto socket = host_.open_datagram(host::DatagramKind::udp, flow.guest.address.is_v4(), token);
@@ -59,6 +76,7 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;
+  if (flow.peers != nullptr) flow.peers->begin({packet.destination, datagram.destination_port}, now);
   const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}};
   if (may_wait(outgoing)) {
     waiting_.push_back(outgoing);
@@ -67,7 +85,7 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
   flush(now);
   const HostError error = host_.send_datagram(flow.socket, to, datagram.payload, options);
   if (error == HostError::none) {
-    sent(outgoing);
+    sent(outgoing, now);
   } else {
     not_sent(outgoing, error, now);
   }
@@ -81,11 +99,16 @@ bool Translator::may_wait(const Outgoing& outgoing) const {
   return !before(at, waiting_memory_.data()) && before(at, waiting_memory_.data() + waiting_memory_.size());
 }
 
-void Translator::sent(const Outgoing& outgoing) {
+void Translator::sent(const Outgoing& outgoing, Time now) {
   const std::size_t size = outgoing.datagram.payload.size();
   ++counters_.from_guest;
   counters_.bytes_from_guest += size;
   outgoing.flow->bytes_from_guest += size;
+  if (outgoing.flow->peers == nullptr) return;
+  const host::OutgoingDatagram& datagram = outgoing.datagram;
+  outgoing.flow->peers->from_guest({outgoing.packet.destination, datagram.to.port},
+                                   datagram_count(datagram.payload, datagram.options.segment_size), size,
+                                   now);
 }
 
 void Translator::not_sent(const Outgoing& outgoing, HostError error, Time now) {
@@ -114,7 +137,7 @@ void Translator::flush_socket(host::SocketId socket, std::size_t from, Time now)
   }
   for (std::size_t at = 0; at < run_.size();) {
     const host::DatagramsSent done = host_.send_datagrams(socket, std::span(run_datagrams_).subspan(at));
-    for (std::size_t i = 0; i < done.count; ++i) sent(waiting_[run_[at + i]]);
+    for (std::size_t i = 0; i < done.count; ++i) sent(waiting_[run_[at + i]], now);
     at += done.count;
     if (done.error != HostError::none && at < run_.size()) not_sent(waiting_[run_[at++]], done.error, now);
   }
@@ -170,6 +193,11 @@ Translator::Payload Translator::gather(Received run) {
   return {gathered_, static_cast<std::uint16_t>(first.payload.size())};
 }
 
+std::size_t Translator::datagrams_in(Received received) {
+  const host::ReceivedDatagram& first = received.front();
+  return received.size() > 1 ? received.size() : datagram_count(first.payload, first.segment_size);
+}
+
 link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   const host::ReceivedDatagram& first = run.front();
   const auto source = forwarding_.source_for_guest(first.from.address);
@@ -182,7 +210,7 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
     return link::Status::dropped;
   }
   const Payload payload = gather(run);
-  const std::size_t datagrams = run.size() > 1 ? run.size() : datagram_count(first);
+  const std::size_t datagrams = datagrams_in(run);
   wire::IpHeader header;
   header.source = *source;
   header.destination = flow.guest.address;
@@ -193,7 +221,8 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   flow.last_active = now;
   const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
                                                  payload.bytes, payload.segment_size);
-  if (status == link::Status::ok) count_to_guest(flow, payload.bytes.size());
+  if (status == link::Status::ok)
+    count_to_guest(flow, {*source, first.from.port}, datagrams, payload.bytes.size(), now);
   (status == link::Status::ok ? counters_.to_guest : counters_.not_delivered) += datagrams;
   return status;
 }

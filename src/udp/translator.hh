@@ -17,9 +17,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "base/flow_peers.hh"
 #include "host/host.hh"
 #include "link/forwarding.hh"
 #include "link/network.hh"
@@ -29,7 +32,19 @@
 
 namespace sf::udp {
 
+// A server that has been named to a remote end.
+struct NamedServer {
+  Endpoint remote;  // as the guest addresses it
+  std::string name;
+};
+
 struct Flow {
+  static constexpr std::size_t kMaxServers = 16;  // that are remembered
+
+  // What a server was called at `remote`; null: it was not looked for, or has no name.
+  [[nodiscard]] const std::string* server_name(const Endpoint& remote) const;
+  void remember_server(const Endpoint& remote, std::string name);
+
   Endpoint guest;
   MacAddress guest_mac;
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
@@ -41,6 +56,8 @@ struct Flow {
   // The last destination that the egress policy has let pass, and which policy that was.
   Endpoint admitted{};
   std::uint32_t admitted_by = 0;
+  std::vector<NamedServer> servers;  // by QUIC, where names are checked; the latest one last
+  std::unique_ptr<FlowPeers> peers;  // where somebody watches; filled in by the engine
 };
 
 struct Counters {
@@ -77,14 +94,17 @@ class Translator {
   [[nodiscard]] std::size_t waiting() const { return waiting_.size(); }
   // Sends what waits. Their flows must not be closed before.
   void flush(Time now);
-  // Notes that a datagram went to the guest by another way than on_readable().
-  void count_to_guest(Flow& flow, std::size_t bytes) {
+  // Notes that datagrams went to the guest by another way than on_readable().
+  void count_to_guest(Flow& flow, const Endpoint& from, std::size_t datagrams, std::size_t bytes, Time now) {
     flow.bytes_to_guest += bytes;
     counters_.bytes_to_guest += bytes;
+    if (flow.peers != nullptr) flow.peers->to_guest(from, datagrams, bytes, now);
   }
   // Passes on what has arrived. True where more may be left, and it is to be called again without an event.
   [[nodiscard]] bool on_readable(Flow& flow, Time now);
   using Received = std::span<const host::ReceivedDatagram>;
+  // How many datagrams those are: each may be a super-frame of the kernel's.
+  [[nodiscard]] static std::size_t datagrams_in(Received received);
   // How many datagrams from the front can go to the guest as one super-frame; at least 1.
   [[nodiscard]] std::size_t run_length(Received received) const;
   // Such a run as one payload, valid until the next call.
@@ -112,7 +132,7 @@ class Translator {
   };
 
   [[nodiscard]] bool may_wait(const Outgoing& outgoing) const;
-  void sent(const Outgoing& outgoing);
+  void sent(const Outgoing& outgoing, Time now);
   void not_sent(const Outgoing& outgoing, host::HostError error, Time now);
   void flush_socket(host::SocketId socket, std::size_t from, Time now);
 

@@ -1,6 +1,7 @@
 #include "wire/server_name.hh"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -14,27 +15,19 @@ using State = ServerName::State;
 
 // --- TLS
 
-constexpr std::uint8_t kHandshake = 22;
+constexpr std::uint8_t kTlsMajor = 3;
 constexpr std::uint8_t kClientHello = 1;
+constexpr std::uint8_t kServerHello = 2;
 constexpr std::size_t kRecordHeader = 5;
 constexpr std::size_t kMaxRecord = 16384;  // RFC 8446 section 5.1
 constexpr std::uint16_t kServerNameExtension = 0;
 constexpr std::uint8_t kHostName = 0;
-
-// Takes the handshake messages out of their records. Absent: those are no handshake's.
-std::optional<std::vector<std::uint8_t>> handshake_bytes(Bytes stream) {
-  std::vector<std::uint8_t> out;
-  while (!stream.empty()) {
-    if (stream[0] != kHandshake || (stream.size() > 1 && stream[1] != 3)) return std::nullopt;
-    if (stream.size() < kRecordHeader) break;
-    const std::size_t length = load_be16(&stream[3]);
-    if (length == 0 || length > kMaxRecord) return std::nullopt;
-    const Bytes body = take(drop(stream, kRecordHeader), length);
-    out.insert(out.end(), body.begin(), body.end());
-    stream = drop(stream, kRecordHeader + length);
-  }
-  return out;
-}
+// A ServerHello as far as its random: header, version, random. This one makes it a HelloRetryRequest (RFC
+// 8446 section 4.1.3).
+constexpr std::size_t kAnswerSize = 4 + 2 + 32;
+constexpr std::array<std::uint8_t, 32> kRetryRandom{
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c};
 
 ServerName read_server_name(Bytes extension) {
   Reader in(extension);
@@ -101,10 +94,15 @@ std::optional<std::string_view> authority_of_request(std::string_view line) {
       version <= method) {
     return std::nullopt;
   }
-  const bool token =
-      std::ranges::all_of(line.substr(0, method), [](char c) { return c > ' ' && c < '\x7f'; });
+  constexpr auto kVisible = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7f'; };
+  // Behind the version there is one digit, and nothing: not a CR that some server takes for the line's end.
+  const std::string_view minor = line.substr(version + std::string_view(" HTTP/1.").size());
+  if (minor.size() != 1 || minor[0] < '0' || minor[0] > '9') return std::nullopt;
   std::string_view target = line.substr(method + 1, version - method - 1);
-  if (!token || target.empty() || target.find(' ') != std::string_view::npos) return std::nullopt;
+  if (target.empty() || !std::ranges::all_of(line.substr(0, method), kVisible) ||
+      !std::ranges::all_of(target, kVisible)) {
+    return std::nullopt;
+  }
   if (line.substr(0, method) == "CONNECT") return target;
   if (target.front() == '/' || target == "*") return std::string_view{};
   const std::size_t scheme = target.find("://");
@@ -133,18 +131,65 @@ std::optional<std::string_view> take_line(std::string_view& text) {
 
 }  // namespace
 
-ServerName tls_server_name(Bytes stream) {
-  const ServerName more{stream.size() >= kMaxServerNameBytes ? State::foreign : State::more, {}};
-  const auto bytes = handshake_bytes(take(stream, kMaxServerNameBytes));
-  if (!bytes) return {State::foreign, {}};
-  if (bytes->empty()) return more;
-  Reader in(*bytes);
+ServerName hello_server_name(Bytes handshake, std::size_t& size) {
+  constexpr std::size_t kHeader = 4;
+  Reader in(handshake);
   const std::uint8_t type = in.u8();
-  if (type != kClientHello) return {State::foreign, {}};
+  if (in.ok() && type != kClientHello) return {State::foreign, {}};
   const std::uint32_t length = (std::uint32_t{in.u8()} << 16) | in.u16();
   if (in.ok() && length > kMaxServerNameBytes) return {State::foreign, {}};
-  if (!in.ok() || in.remaining() < length) return more;
+  if (!in.ok() || in.remaining() < length) return {State::more, {}};
+  size = kHeader + length;
   return read_hello(in.bytes(length));
+}
+
+ServerName tls_server_name(Bytes stream, std::size_t* end) {
+  std::vector<std::uint8_t> handshake;
+  Bytes rest = take(stream, kMaxServerNameBytes);
+  while (!rest.empty()) {
+    if (rest[0] != kTlsHandshake || (rest.size() > 1 && rest[1] != kTlsMajor)) return {State::foreign, {}};
+    if (rest.size() < kRecordHeader) break;
+    const std::size_t length = load_be16(&rest[3]);
+    if (length == 0 || length > kMaxRecord) return {State::foreign, {}};
+    const Bytes body = take(drop(rest, kRecordHeader), length);
+    handshake.insert(handshake.end(), body.begin(), body.end());
+    rest = drop(rest, kRecordHeader + length);
+    std::size_t size = 0;
+    ServerName found = hello_server_name(handshake, size);
+    if (found.state == State::more) continue;
+    // Nothing may follow in the hello's own record; other records may, with early data.
+    if (handshake.size() > size || body.size() < length) return {State::foreign, {}};
+    if (end != nullptr) *end = std::min(stream.size(), kMaxServerNameBytes) - rest.size();
+    return found;
+  }
+  return {stream.size() >= kMaxServerNameBytes ? State::foreign : State::more, {}};
+}
+
+TlsAnswer tls_answer(Bytes stream) {
+  std::array<std::uint8_t, kAnswerSize> handshake{};
+  Writer out(handshake);
+  while (!stream.empty() && out.remaining() > 0) {
+    if (stream[0] != kTlsHandshake) return TlsAnswer::other;
+    if (stream.size() < kRecordHeader) return TlsAnswer::more;
+    const std::size_t length = load_be16(&stream[3]);
+    if (length == 0) return TlsAnswer::other;
+    out.bytes(take(take(drop(stream, kRecordHeader), length), out.remaining()));
+    stream = drop(stream, kRecordHeader + length);
+  }
+  if (out.offset() > 0 && handshake[0] != kServerHello) return TlsAnswer::other;
+  if (out.remaining() > 0) return TlsAnswer::more;
+  const bool retry = std::ranges::equal(Bytes(handshake).last(kRetryRandom.size()), kRetryRandom);
+  return retry ? TlsAnswer::hello_again : TlsAnswer::other;
+}
+
+std::size_t tls_records_before_handshake(Bytes stream) {
+  std::size_t at = 0;
+  while (stream.size() - at >= kRecordHeader && stream[at] != kTlsHandshake) {
+    const std::size_t size = kRecordHeader + load_be16(&stream[at + 3]);
+    if (size > stream.size() - at) break;
+    at += size;
+  }
+  return at;
 }
 
 ServerName http_host(Bytes stream) {

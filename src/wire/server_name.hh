@@ -26,7 +26,19 @@ struct ServerName {
   std::string name;  // as it was sent
 };
 
-[[nodiscard]] ServerName tls_server_name(Bytes stream);
+// `end`, if given, is set to where the hello's records end, once it is whole.
+[[nodiscard]] ServerName tls_server_name(Bytes stream, std::size_t* end = nullptr);
+// The same without TLS records around it, as QUIC carries it (RFC 9001 section 4.1.3). `size` is set to that
+// of the hello, once it is whole.
+[[nodiscard]] ServerName hello_server_name(Bytes handshake, std::size_t& size);
 [[nodiscard]] ServerName http_host(Bytes stream);
+
+// What a server says first, and so whether the client is to send a second hello (RFC 8446 section 4.1.4).
+inline constexpr std::uint8_t kTlsHandshake = 22;  // a record's first byte
+enum class TlsAnswer : std::uint8_t { more, hello_again, other };
+inline constexpr std::size_t kMaxTlsAnswer = 512;  // is always enough to tell, unless somebody cuts it finely
+[[nodiscard]] TlsAnswer tls_answer(Bytes stream);
+// Whole records that may stand between the two hellos: early data, which the server passes over as well.
+[[nodiscard]] std::size_t tls_records_before_handshake(Bytes stream);
 
 }  // namespace sf::wire

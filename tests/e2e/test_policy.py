@@ -73,6 +73,51 @@ commit -q --allow-empty -m one && git push -q ../r.git HEAD:main && cd ../r.git 
     assert done.returncode != 0 and "resolve" in done.stderr
 
 
+def make_repository(folder):
+    """A flat repository of one package."""
+    tree = folder / "package"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN/control").write_text("Package: lab-hello\nVersion: 1.0\nArchitecture: all\nMaintainer: a <a@b.test>\n"
+                                         "Description: says nothing\n")
+    repository = folder / "www/apt"
+    repository.mkdir()
+    subprocess.run(["dpkg-deb", "-b", "--root-owner-group", tree, repository / "lab-hello.deb"], check=True, capture_output=True)
+    for words, to in ((["packages", "."], "Packages"), (["release", "."], "Release")):
+        text = subprocess.run(["apt-ftparchive", *words], cwd=repository, check=True, capture_output=True).stdout
+        (repository / to).write_bytes(text)
+
+
+def apt(guest, server, folder, *words):
+    script = f"""mkdir -p {folder}/state/lists/partial {folder}/cache/archives/partial && cd {folder} &&
+echo 'deb [trusted=yes] http://{server}/apt ./' >sources &&
+LC_ALL=C apt-get -o Dir::Etc::sourcelist={folder}/sources -o Dir::Etc::sourceparts=/dev/null -o Dir::State={folder}/state \
+  -o Dir::State::status=/dev/null -o Dir::Cache={folder}/cache -o APT::Sandbox::User=root -o Acquire::http::Proxy=DIRECT \
+  -o Acquire::Retries=0 -o Acquire::Languages=none """
+    return guest.run(["bash", "-c", script + " ".join(words)], check=False)
+
+
+def test_apt_works(policed, servers):
+    """From a repository by its name; another one's is refused in apt's own words."""
+    if not (servers.folder / "www/apt").exists():
+        make_repository(servers.folder)
+    guest = policed(*RULES, "--check-sni")
+    done = apt(guest, "allowed.policy.test", "/tmp/apt-allowed", "update")
+    assert done.returncode == 0 and "Err" not in done.stdout, done.stdout + done.stderr
+    done = apt(guest, "allowed.policy.test", "/tmp/apt-allowed", "download", "lab-hello")
+    assert done.returncode == 0 and guest.out("ls /tmp/apt-allowed/*.deb").strip().endswith("lab-hello_1.0_all.deb"), done.stderr
+    start = time.monotonic()
+    done = apt(guest, "denied.policy.test", "/tmp/apt-denied", "update")
+    assert "Could not resolve 'denied.policy.test'" in done.stdout + done.stderr
+    done = apt(guest, DENIED4, "/tmp/apt-address", "update")
+    assert f"Could not connect to {DENIED4}:80" in done.stdout + done.stderr
+    assert time.monotonic() - start < 15
+    # An address that is open, by a name that is not allowed.
+    done = guest.run(f"echo '{SHARED4} other.policy.test' >/tmp/hosts && mount --bind /tmp/hosts /etc/hosts", check=False)
+    assert done.returncode == 0, done.stderr
+    done = apt(guest, "other.policy.test", "/tmp/apt-other", "update")
+    assert f"Connection failed [IP: {SHARED4} 80]" in done.stdout + done.stderr
+
+
 def test_refused_by_name(policed, servers):
     guest = policed(*RULES)
     assert "status: NXDOMAIN" in dig(guest, "denied.policy.test")

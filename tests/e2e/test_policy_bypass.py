@@ -51,15 +51,16 @@ def sni(name, kind=0):
     entry = struct.pack('!BH', kind, len(name)) + name.encode()
     return extension(0, struct.pack('!H', len(entry)) + entry)
 
-# The rest of what a server wants: groups, a key share, versions, signature algorithms.
+# The rest of what a server wants: groups, versions, signature algorithms, and a key share, which may be empty.
 REST = (extension(10, struct.pack('!HHH', 4, 0x1d, 0x17)) +
         extension(13, struct.pack('!HHHH', 6, 0x0403, 0x0804, 0x0401)) +
-        extension(43, bytes([4, 3, 4, 3, 3])) +
-        extension(51, struct.pack('!HHH', 36, 0x1d, 32) + bytes(range(1, 33))))
+        extension(43, bytes([4, 3, 4, 3, 3])))
+SHARE = extension(51, struct.pack('!HHH', 36, 0x1d, 32) + bytes(range(1, 33)))
+NO_SHARE = extension(51, b'\0\0')
 
-def hello(extensions, record=16384):
+def hello(extensions, record=16384, share=SHARE):
     body = b'\x03\x03' + b'r' * 32 + b'\0' + struct.pack('!HHHH', 6, 0x1301, 0xc02b, 0xc02f) + b'\1\0'
-    extensions = extensions + REST
+    extensions = extensions + REST + share
     body += struct.pack('!H', len(extensions)) + extensions
     message = b'\1' + struct.pack('!I', len(body))[1:] + body
     parts = [message[at:at + record] for at in range(0, len(message), record)]
@@ -84,6 +85,20 @@ def exchange(address, port, data, step=100000):
 def tls(address, data, step=100000):
     got = exchange(address, 443, data, step)
     return got is not None and got[:1] == b'\x16'
+
+# A server that misses a key share asks for another hello (HelloRetryRequest): does it get to answer that one too?
+def tls_twice(address, first, second, between=b''):
+    s = socket.create_connection((address, 443), 5)
+    s.settimeout(5)
+    try:
+        s.sendall(first)
+        again = s.recv(4096)
+        assert again[:1] == b'\x16' and b'\xcf\x21\xad\x74' in again
+        s.sendall(between + second)
+        got = s.recv(4096)
+        return got[:1] == b'\x16' and b'\xcf\x21\xad\x74' not in got
+    except OSError:
+        return False
 
 def question(name, kind=1, flags=0x100, count=1):
     body = b''.join(bytes([len(p)]) + p.encode() for p in name.split('.') if p) + b'\0'
@@ -135,6 +150,15 @@ SERVER_NAMES = {
     "an address as the name": ("tls(SHARED, hello(sni(SHARED)))", REFUSED),
     "a hello that never ends": ("exchange(SHARED, 443, b'\\x16\\x03\\x01\\x3f\\xff' + b'\\1\\0\\x3f\\xf0' + b'x' * 30000)", REFUSED),
     "no TLS on port 443": ("exchange(SHARED, 443, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "control: a second hello, with the same name": (
+        "tls_twice(SHARED, hello(sni(ALLOWED), share=NO_SHARE), hello(sni(ALLOWED)))", PASSES),
+    "a second hello with another name": (
+        "tls_twice(SHARED, hello(sni(ALLOWED), share=NO_SHARE), hello(sni(OTHER)))", REFUSED),
+    "a second hello with another name, behind what servers pass over": (
+        "tls_twice(SHARED, hello(sni(ALLOWED), share=NO_SHARE), hello(sni(OTHER), 9), b'\\x14\\3\\3\\0\\1\\1')", REFUSED),
+    "a second hello without being asked": (
+        "exchange(SHARED, 443, hello(sni(ALLOWED), share=NO_SHARE) + hello(sni(OTHER))) and "
+        "tls_twice(SHARED, hello(sni(ALLOWED), share=NO_SHARE) + hello(sni(OTHER)), b'')", REFUSED),
     "keys that hide the real name (ECH) with the allowed one outside": (
         "tls(SHARED, hello(sni(ALLOWED) + extension(0xfe0d, b'\\0' * 40)))", PASSES),
     "control: the allowed Host": ("exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", PASSES),
@@ -145,6 +169,8 @@ SERVER_NAMES = {
         "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\nHost: other.policy.test\\r\\n\\r\\n')", REFUSED),
     "another host in the request line": (
         "exchange(SHARED, 80, b'GET http://other.policy.test/who HTTP/1.1\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
+    "another Host behind a bare CR": (
+        "exchange(SHARED, 80, b'GET /who HTTP/1.1\\rHost: other.policy.test\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
     "a folded header": (
         "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nX: a\\r\\n b\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
     "HTTP/2 without an upgrade": ("exchange(SHARED, 80, b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + b'\\0\\0\\0\\4\\0\\0\\0\\0\\0')", REFUSED),
@@ -188,7 +214,7 @@ STRICT = {
     "an IPv4 address in an IPv6 one": ("exchange('::ffff:' + DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
     "an IPv4 address in NAT64's": ("exchange('64:ff9b::' + DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
     "another port of an allowed address": ("exchange(SHARED, 8080, b'GET / HTTP/1.0\\r\\n\\r\\n')", REFUSED),
-    "QUIC to an allowed address, which hides the name": ("udp(SHARED, 443)", REFUSED),
+    "UDP without a server name to an allowed address": ("udp(SHARED, 443)", REFUSED),
     "a name that leads to the gateway, for the host's loopback": (
         "dns('10.0.2.3', question('rebind.policy.test')) and exchange('10.0.2.2', 8081, b'x')", REFUSED),
     "data within a question for an allowed wildcard": ("dns_reaches('secret-data.policy.test')", PASSES),
@@ -235,6 +261,7 @@ LOOSE = {
     "another resolver over TCP": ("dns(OTHER_DNS, question('denied.policy.test'), tcp=True)", REFUSED),
     "DNS over TLS": ("exchange(CDN, 853, b'x')", REFUSED),
     "a known resolver's name": ("dns('10.0.2.3', question('dns.google'))", REFUSED),
+    "discovery of resolvers": ("dns('10.0.2.3', question('_dns.resolver.arpa', 64))", REFUSED),
     "private addresses": ("exchange('10.0.2.2', 4007, b'x')", REFUSED),
     "the refused name's address, known otherwise": ("exchange(DENIED, 80, b'GET / HTTP/1.0\\r\\n\\r\\n')", PASSES),
 }
@@ -244,6 +271,27 @@ LOOSE = {
 def test_loose(loose, servers, way):
     expression, outcome = LOOSE[way]
     assert tried(loose, expression, **NAMES) == (outcome == PASSES)
+
+
+def kdig(guest, *words):
+    return guest.run(["kdig", "+short", "+retry=0", "+time=3", *words, "denied.policy.test"], check=False).stdout.strip()
+
+
+def test_encrypted_resolvers(servers, strict, loose, make_guest):
+    """kdig and unbound over TLS and HTTPS: what stands between them is the policy alone."""
+    servers.start_unbound()
+    at = f"@{OTHER_DNS4}"
+    free = make_guest("--dns", DNS4)
+    for over in ("+tls", "+https"):
+        assert kdig(free, at, over) == DENIED4
+        assert DENIED4 not in kdig(strict, at, over)
+    assert DENIED4 not in kdig(loose, at, "+tls")
+    assert kdig(loose, at, "+https") == DENIED4, "a resolver that nobody knows is a web site"
+    assert f"policy: refused tcp {OTHER_DNS4}:853" in strict.messages() and f"{OTHER_DNS4}:443" in strict.messages()
+    assert f"policy: refused tcp {OTHER_DNS4}:853" in loose.messages()
+    named = make_guest("--dns", DNS4, "--allow", f"{OTHER_DNS4}:853", "--allow", ALLOWED, "--deny-all")
+    assert kdig(named, at, "+tls") == DENIED4, "a rule names that address"
+    assert DENIED4 not in kdig(named, at, "+https")
 
 
 def test_known_resolver_over_https(loose):

@@ -22,7 +22,7 @@ from lab import world  # noqa: E402
 
 
 # What runs in the lab besides the program, and where it is in its build directory.
-BESIDE = {"delay_line": "tests/lab/delay_line", "bench_load": "bench/load/bench_load"}
+BESIDE = {"delay_line": "tests/lab/delay_line", "bench_load": "bench/load/bench_load", "h3_get": "tests/lab/h3_get"}
 
 
 def binaries(build_or_binary):

@@ -131,6 +131,19 @@ TEST(CommandWords, flows) {
   EXPECT_THAT(wrong({"flows", "1", "2"}), HasSubstr("'2': is one word too many"));
 }
 
+TEST(CommandWords, policy_suggest) {
+  const ControlCommand command = good({"policy", "suggest", "log", "--output", "new"});
+  EXPECT_EQ(command.action, ControlCommand::Action::policy_suggest);
+  EXPECT_EQ(command.file, "log");
+  EXPECT_EQ(command.output, "new");
+  EXPECT_FALSE(command.instance);
+  EXPECT_EQ(good({"policy", "suggest", "-"}).file, "-");
+  EXPECT_THAT(wrong({"policy", "suggest"}), HasSubstr("FLOWLOG is missing"));
+  EXPECT_THAT(wrong({"policy", "suggest", "a", "b"}), HasSubstr("'b': is one word too many"));
+  EXPECT_THAT(wrong({"policy", "suggest", "a", "--json"}), HasSubstr("--json"));
+  EXPECT_THAT(wrong({"policy", "1", "--output", "x"}), HasSubstr("--output: is for policy suggest alone"));
+}
+
 TEST(CommandWords, each_has_its_help) {
   EXPECT_THAT(help("ls"),
               AllOf(HasSubstr("Usage: slirp-forwarder ls"), HasSubstr("--json"), Not(HasSubstr("INSTANCE"))));
@@ -138,6 +151,35 @@ TEST(CommandWords, each_has_its_help) {
               AllOf(HasSubstr("--loopback"), HasSubstr("INSTANCE is a pid"), HasSubstr("RULE is")));
   EXPECT_THAT(help("flows"),
               AllOf(HasSubstr("--interval SECONDS"), HasSubstr("--limit N"), HasSubstr("INSTANCE is")));
+}
+
+TEST(CommandWords, policy) {
+  EXPECT_TRUE(is_control_word("policy"));
+  EXPECT_EQ(good({"policy"}).action, Action::policy_show);
+  EXPECT_EQ(good({"policy"}).instance, std::nullopt);
+  EXPECT_EQ(good({"policy", "4711"}).instance, "4711");
+  EXPECT_EQ(good({"policy", "4711", "show"}).action, Action::policy_show);
+  EXPECT_TRUE(good({"policy", "--json", "4711"}).json);
+  const ControlCommand set = good({"policy", "4711", "set", "file"});
+  EXPECT_EQ(set.action, Action::policy_set);
+  EXPECT_EQ(set.file, "file");
+  const ControlCommand allow = good({"policy", "4711", "allow", "a.test", "b.test:80"});
+  EXPECT_EQ(allow.action, Action::policy_insert);
+  EXPECT_TRUE(allow.allow);
+  EXPECT_THAT(allow.rules, ElementsAre("a.test", "b.test:80"));
+  const ControlCommand deny = good({"policy", "4711", "deny", "a.test"});
+  EXPECT_EQ(deny.action, Action::policy_insert);
+  EXPECT_FALSE(deny.allow);
+  EXPECT_EQ(good({"policy", "4711", "reset"}).action, Action::policy_reset);
+  EXPECT_THAT(wrong({"policy", "4711", "set"}), HasSubstr("FILE is missing"));
+  EXPECT_THAT(wrong({"policy", "4711", "set", "a", "b"}), HasSubstr("'b': is one word too many"));
+  EXPECT_THAT(wrong({"policy", "4711", "allow"}), HasSubstr("RULE is missing"));
+  EXPECT_THAT(wrong({"policy", "4711", "deny"}), HasSubstr("RULE is missing"));
+  EXPECT_THAT(wrong({"policy", "4711", "reset", "x"}), HasSubstr("'x': is one word too many"));
+  EXPECT_THAT(wrong({"policy", "4711", "show", "x"}), HasSubstr("'x': is one word too many"));
+  EXPECT_THAT(wrong({"policy", "4711", "permit", "x"}),
+              HasSubstr("is neither show, set, allow, deny nor reset"));
+  EXPECT_THAT(help("policy"), HasSubstr("policy"));
 }
 
 }  // namespace

@@ -146,5 +146,29 @@ TEST_F(Replies, each_member_has_its_kind) {
   }
 }
 
+TEST_F(Replies, policy) {
+  instance.rules.settings = {.audit = true, .check_sni = true, .refuse_with_refused = true, .ttl_floor = 7};
+  const auto policy = read_policy("instance 1", ask("policy"));
+  ASSERT_TRUE(policy.has_value()) << policy.error().message;
+  EXPECT_TRUE(policy->active && policy->audit && policy->check_sni);
+  EXPECT_EQ(policy->rules, (std::vector<std::string>{"allow a.test", "deny all"}));
+  EXPECT_EQ(policy->dns_refusal, "refused");
+  EXPECT_EQ(policy->ttl_floor, 7U);
+  EXPECT_EQ(policy->refusals, 3U);
+  ASSERT_EQ(policy->refused.size(), 1U);
+  EXPECT_EQ(policy->refused[0].target, "tcp 192.0.2.1:80");
+  EXPECT_EQ(policy->refused[0].count, 3U);
+  EXPECT_THAT(refusal(read_policy("instance 1", ask("set_policy", {{"name", "p"}, {"text", "wrong"}}))),
+              HasSubstr("p:1:1: expected better"));
+  const Json whole = Json::parse(ask("policy"))["return"];
+  for (const auto& [key, value] : whole.items()) {
+    Json lying = whole;
+    lying[key] = Json{{"x", 1}};
+    EXPECT_NE(refusal(read_policy("instance 1", Json{{"return", lying}}.dump())), "it was read") << key;
+    lying.erase(key);
+    EXPECT_NE(refusal(read_policy("instance 1", Json{{"return", lying}}.dump())), "it was read") << key;
+  }
+}
+
 }  // namespace
 }  // namespace sf::cli

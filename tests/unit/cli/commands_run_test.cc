@@ -175,5 +175,25 @@ TEST_F(CommandRun, any_control_socket_by_its_path) {
   EXPECT_EQ(output({"port", "add", folder / "api", "8080:80"}), "tcp/8080:80\n");
 }
 
+TEST_F(CommandRun, policy) {
+  start(instance, "4711");
+  EXPECT_EQ(output({"policy"}), "allow a.test\ndeny all\n# refused: 3\n#        3 tcp 192.0.2.1:80\n");
+  instance.rules.settings = {.audit = true, .check_sni = true};
+  EXPECT_THAT(output({"policy", "4711"}),
+              AllOf(HasSubstr("# audit: nothing is refused\n"), HasSubstr("# server names are checked\n")));
+  EXPECT_EQ(document({"policy", "--json", "4711"})["rules"], Json::parse(R"(["allow a.test","deny all"])"));
+  // In the order given, before all others.
+  EXPECT_THAT(output({"policy", "4711", "deny", "b.test", "c.test:80"}),
+              StartsWith("deny b.test\ndeny c.test:80\nallow a.test\n"));
+  // All are looked at before the first one counts.
+  EXPECT_THAT(refusal({"policy", "4711", "allow", "d.test", "e.test:x"}),
+              HasSubstr("allow 'e.test:x': column 8: expected a port"));
+  EXPECT_EQ(instance.rules.rules.size(), 4U);
+  EXPECT_THAT(refusal({"policy", "4711", "set", folder / "nowhere"}), HasSubstr("nowhere"));
+  instance.rules.active = false;
+  EXPECT_THAT(output({"policy", "4711", "reset"}), StartsWith("# no policy"));
+  EXPECT_TRUE(instance.rules.rules.empty());
+}
+
 }  // namespace
 }  // namespace sf::cli

@@ -121,6 +121,21 @@ TEST(Options, run_takes_no_option_after_its_command) {
   EXPECT_THAT(parsed({"run"}, {false, ""}).guest_command, ElementsAre("/bin/sh"));
 }
 
+TEST(Options, flow_log_is_a_file_or_a_descriptor) {
+  EXPECT_EQ(parsed({"run"}).flow_log_fd, -1);
+  EXPECT_EQ(parsed({"run", "--flow-log", "a file"}).flow_log_file, "a file");
+  EXPECT_EQ(parsed({"run", "--flow-log", "./3"}).flow_log_file, "./3");
+  for (const char* text : {"3", "fd:3"}) {
+    const Config config = parsed({"run", "--flow-log", "x", "--flow-log", text});
+    EXPECT_EQ(config.flow_log_fd, 3);
+    EXPECT_EQ(config.flow_log_file, "");
+  }
+  EXPECT_THAT(refused({"run", "--flow-log", ""}), HasSubstr("--flow-log: needs a value"));
+  EXPECT_THAT(refused({"run", "--flow-log", "fd:"}), HasSubstr("--flow-log"));
+  EXPECT_THAT(refused({"run", "--flow-log", "fd:-1"}), HasSubstr("--flow-log '-1'"));
+  EXPECT_THAT(refused({"attach", "--flow-log", "3", "--ready-fd", "3", "1"}), HasSubstr("open two"));
+}
+
 TEST(Options, all_means_the_four_namespaces) {
   const ExtraNamespaces extra = parsed({"run", "--all"}).namespaces;
   EXPECT_TRUE(extra.pid && extra.ipc && extra.uts && extra.cgroup);

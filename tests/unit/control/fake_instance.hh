@@ -33,6 +33,7 @@ class FakeInstance : public Instance {
   }
   engine::Totals totals() const override { return sums; }
   InstanceInfo info() const override { return about; }
+  std::optional<FlowLogReport> flow_log() const override { return log; }
   PolicyReport policy() const override { return rules; }
   Result<void> set_policy(const std::string& name, const std::string& text) override {
     if (text == "wrong") return fail("{}:1:1: expected better", name);
@@ -64,6 +65,7 @@ class FakeInstance : public Instance {
                      .use = [this](bool used) { looked_at = used; }}};
   PolicyReport rules{true, {}, {"allow a.test", "deny all"}, 3, {{"tcp 192.0.2.1:80", 3}}};
   mutable int flows_asked = 0;
+  std::optional<FlowLogReport> log;
   engine::Totals sums{3, 1000, 2000, 40, 5, 2};
   InstanceInfo about{"4711",
                      "curl http://example.test/",

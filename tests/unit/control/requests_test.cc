@@ -214,6 +214,8 @@ TEST_F(Requests, info_statistics_version) {
   EXPECT_EQ(ask("info")["return"]["ports"][0]["port"], "tcp/8080:80");
   EXPECT_EQ(ask("statistics"), Json::parse(R"({"return":{"tcp_opened":3,"bytes_from_guest":1000,
     "bytes_to_guest":2000,"frames_from_guest":40,"frames_dropped":5,"flows":2}})"));
+  instance.log = {7, 1};
+  EXPECT_EQ(ask("statistics")["return"]["flow_log"], Json::parse(R"({"written":7,"dropped":1})"));
   EXPECT_EQ(ask("version"), Json::parse(R"({"return":{"version":"1.2.3"}})"));
 }
 
@@ -245,6 +247,53 @@ TEST_F(Requests, ports_to_the_guests_loopback) {
     EXPECT_EQ(ask("publish", {{"port", "7000:80"}, {"loopback", bad}})["error"]["desc"],
               "bad request: publish: bad arguments.loopback");
   }
+}
+
+TEST_F(Requests, policy) {
+  instance.rules.settings = {.audit = true, .check_sni = true, .refuse_with_refused = true, .ttl_floor = 7};
+  EXPECT_EQ(ask("policy"),
+            Json::parse(R"({"return":{"active":true,"rules":["allow a.test","deny all"],"audit":true,
+      "check_sni":true,"dns_refusal":"refused","ttl_floor":7,"refusals":3,
+      "refused":[{"target":"tcp 192.0.2.1:80","count":3}]}})"));
+  instance.rules.settings = {};
+  const Json plain = ask("policy")["return"];
+  EXPECT_EQ(plain["dns_refusal"], "nxdomain");
+  EXPECT_EQ(plain["audit"], false);
+  EXPECT_EQ(plain["check_sni"], false);
+  EXPECT_EQ(plain["ttl_floor"], 60);
+}
+
+TEST_F(Requests, insert_rule) {
+  EXPECT_THAT(ask("insert_rule", {{"action", "deny"}, {"rule", "b.test:80"}})["return"]["rules"],
+              ElementsAre("deny b.test:80", "allow a.test", "deny all"));
+  EXPECT_EQ(ask("insert_rule", {{"action", "allow"}, {"rule", "c.test"}})["return"]["rules"][0],
+            "allow c.test");
+  for (const char* arguments :
+       {"null", "{}", R"({"rule":"a.test"})", R"({"action":"permit","rule":"a.test"})",
+        R"({"action":1,"rule":"a.test"})", R"({"action":["allow"],"rule":"a.test"})"}) {
+    EXPECT_EQ(error(R"({"execute":"insert_rule","arguments":)" + std::string(arguments) + "}"),
+              "bad request: insert_rule: bad arguments.action")
+        << arguments;
+  }
+  EXPECT_EQ(error(R"({"execute":"insert_rule","arguments":{"action":"allow"}})"),
+            "bad request: insert_rule: bad arguments.rule");
+  EXPECT_EQ(error(R"({"execute":"insert_rule","arguments":{"action":"allow","rule":7}})"),
+            "bad request: insert_rule: bad arguments.rule");
+  EXPECT_EQ(instance.rules.rules.size(), 4U) << "nothing came of those";
+}
+
+TEST_F(Requests, set_and_reset_policy) {
+  EXPECT_THAT(ask("set_policy", {{"name", "p.toml"}, {"text", "deny b.test"}})["return"]["rules"],
+              ElementsAre("deny b.test"));
+  const Json wrong = ask("set_policy", {{"name", "p.toml"}, {"text", "wrong"}});
+  EXPECT_EQ(wrong["error"]["desc"], "bad request: set_policy: failed");
+  EXPECT_EQ(wrong["error"]["reason"], "p.toml:1:1: expected better");
+  EXPECT_THAT(instance.rules.rules, ElementsAre("deny b.test")) << "the old one stays";
+  EXPECT_EQ(error(R"({"execute":"set_policy","arguments":{"text":"x"}})"),
+            "bad request: set_policy: bad arguments.name");
+  EXPECT_EQ(error(R"({"execute":"set_policy","arguments":{"name":"x","text":null}})"),
+            "bad request: set_policy: bad arguments.text");
+  EXPECT_EQ(ask("reset_policy")["return"]["rules"], Json::array());
 }
 
 }  // namespace

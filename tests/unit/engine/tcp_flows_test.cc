@@ -306,7 +306,7 @@ TEST_F(TcpFlowsTest, AbortAllTellsEveryGuest) {
   establish(2);
   open(3);
   link_.sent.clear();
-  flows_.abort_all();
+  flows_.abort_all(now_);
   EXPECT_EQ(link_.sent.size(), 3U);
   EXPECT_EQ(host_.open_sockets(), 0U);
   EXPECT_EQ(timers_.size(), 0U);

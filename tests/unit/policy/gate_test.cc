@@ -109,27 +109,34 @@ TEST_F(GateTest, AnotherPolicyJudgesWhatWasLearnt) {
   EXPECT_TRUE(admits());
 }
 
-TEST_F(GateTest, QuicHidesItsServersName) {
-  use({"allow a.test", "allow 192.0.2.9:443"}, {.check_sni = true});
-  learn("a.test", 100);
-  EXPECT_TRUE(admits(Protocol::tcp));
-  EXPECT_FALSE(admits(Protocol::udp));
-  EXPECT_TRUE(admits(Protocol::udp, {kAddress, 4433}));
-  EXPECT_TRUE(admits(Protocol::udp, {Address::v4(192, 0, 2, 9), 443}));
+TEST_F(GateTest, ServerNamesAreWantedOf) {
+  EXPECT_FALSE(gate_.wants_server_name(Protocol::tcp, 443));
+  use({"allow a.test"});
+  EXPECT_FALSE(gate_.wants_server_name(Protocol::tcp, 443));
+  use({"allow a.test"}, {.check_sni = true});
+  EXPECT_TRUE(gate_.wants_server_name(Protocol::tcp, 443));
+  EXPECT_TRUE(gate_.wants_server_name(Protocol::tcp, 80));
+  EXPECT_TRUE(gate_.wants_server_name(Protocol::udp, 443));
+  EXPECT_FALSE(gate_.wants_server_name(Protocol::udp, 80));
+  EXPECT_FALSE(gate_.wants_server_name(Protocol::tcp, 8443));
+  EXPECT_FALSE(gate_.wants_server_name(Protocol::icmp, 443));
 }
 
 TEST_F(GateTest, ServerNamesAreJudgedByThemselves) {
-  use({"allow a.test", "allow b.test:80", "allow 192.0.2.9"}, {.check_sni = true});
-  EXPECT_TRUE(gate_.wants_server_name(443));
-  EXPECT_FALSE(gate_.wants_server_name(8443));
+  use({"allow a.test", "allow b.test:80", "allow tcp/c.test", "allow 192.0.2.9"}, {.check_sni = true});
   learn("a.test", 100);
   using State = wire::ServerName::State;
-  EXPECT_TRUE(gate_.admits_server(kWeb, kAddress, {State::named, "A.TEST"}));
-  EXPECT_FALSE(gate_.admits_server(kWeb, kAddress, {State::named, "b.test"}));
-  EXPECT_FALSE(gate_.admits_server(kWeb, kAddress, {State::unnamed, ""}));
-  EXPECT_FALSE(gate_.admits_server(kWeb, kAddress, {State::foreign, ""}));
-  const Endpoint named{Address::v4(192, 0, 2, 9), 443};
-  EXPECT_TRUE(gate_.admits_server(named, named.address, {State::unnamed, ""}));
+  for (const Protocol protocol : {Protocol::tcp, Protocol::udp}) {
+    EXPECT_TRUE(gate_.admits_server(protocol, kWeb, kAddress, {State::named, "A.TEST"}));
+    EXPECT_FALSE(gate_.admits_server(protocol, kWeb, kAddress, {State::named, "b.test"}));
+    EXPECT_EQ(gate_.admits_server(protocol, kWeb, kAddress, {State::named, "c.test"}),
+              protocol == Protocol::tcp);
+    EXPECT_FALSE(gate_.admits_server(protocol, kWeb, kAddress, {State::unnamed, ""}));
+    EXPECT_FALSE(gate_.admits_server(protocol, kWeb, kAddress, {State::foreign, ""}));
+    const Endpoint named{Address::v4(192, 0, 2, 9), 443};
+    EXPECT_TRUE(gate_.admits_server(protocol, named, named.address, {State::unnamed, ""}));
+  }
+  EXPECT_EQ(lines_.back(), "policy: refused udp 192.0.2.1:443 (no server name)");
 }
 
 TEST_F(GateTest, RefusalsAreSaidOnceAndCounted) {

@@ -111,5 +111,26 @@ TEST(PolicyFile, NamesFileLineAndColumn) {
   EXPECT_EQ(syntax.find('\n'), std::string::npos);
 }
 
+TEST(PolicyFile, OnlyCommentsHaveOtherLetters) {
+  EXPECT_TRUE(parse_policy_file("p.toml", "default = \"deny\" # f\xc3\xbcr alle\nrules = []\n"));
+  EXPECT_EQ(file_error("default = \"deny\"\nrules = [\"allow \xc3\xbc.test\"]\n"),
+            "p.toml:2:17: expected a name, *.name, an address, a network, or one of private, loopback, "
+            "link-local, metadata, internet, not '?.test'");
+  // What toml++ reads past its tables for.
+  EXPECT_TRUE(file_error("default = \"deny\"\nore = [1, \xd1\xbe]\n").starts_with("p.toml:2:11: "));
+}
+
+TEST(PolicyFile, AnErrorIsOneLine) {
+  EXPECT_EQ(file_error("default = \"deny\"\naudit = fal\n"),
+            "p.toml:2:12: Error while parsing boolean: expected 'false', saw 'fal\\x0a'");
+  EXPECT_EQ(
+      file_error("default = \"deny\"\n\"\\u001b[2J\" = 1\n"),
+      "p.toml:2:1: expected default, rules, check-sni, audit, dns-refusal or ttl-floor, not '\\x1b[2J'");
+  EXPECT_EQ(file_error("default = \"deny\"\nrules = [\"allow a.test:\\n\"]\n"),
+            "p.toml:2:24: expected a port from 1 to 65535, not '\\x0a'");
+  const std::string longer(500, 'x');
+  EXPECT_LT(file_error("default = \"deny\"\nrules = [\"allow a.test:" + longer + "\"]\n").size(), 300U);
+}
+
 }  // namespace
 }  // namespace sf::policy

@@ -87,6 +87,39 @@ TEST_F(TranslatorClose, WhatIsHeldOutlivesTimeWait) {
   EXPECT_TRUE(finished());
 }
 
+TEST_F(TranslatorClose, AHostThatTakesNothingForLongIsGivenUp) {
+  socket().takes = 10;
+  far_end(0, true);
+  turn();
+  guest({.ack = 1, .length = 1000, .fin = true});
+  turn();
+  pass(Connection::kTimeWait);
+  pass(Translator::kLinger - 1s);
+  ASSERT_FALSE(finished());
+  // As long as some of it goes on, it is waited for.
+  socket().takes = 10;
+  event({.writable = true});
+  turn();
+  pass(2s);
+  ASSERT_FALSE(finished());
+  pass(Translator::kLinger);
+  EXPECT_TRUE(finished());
+  EXPECT_TRUE(socket().aborted);
+}
+
+TEST_F(TranslatorClose, AResetInTimeWaitDoesNotKeepTheFlowForEver) {
+  socket().takes = 10;
+  far_end(0, true);
+  turn();
+  guest({.ack = 1, .length = 1000, .fin = true});
+  turn();
+  guest({.at = 1001, .ack = 1, .rst = true});
+  turn();
+  ASSERT_FALSE(finished()) << "what was acknowledged still goes to the host";
+  pass(Translator::kLinger);
+  EXPECT_TRUE(finished());
+}
+
 TEST_F(TranslatorClose, WhatIsHeldIsPassedOnWithinTimeWait) {
   socket().takes = 10;
   far_end(0, true);

@@ -1,0 +1,37 @@
+"""What an egress policy of 10,000 rules and a flow log cost: the same streams and connections with and without, in turns.
+
+Half of the rules are names and half networks, and the one that lets the load pass is the last.
+"""
+
+import contenders
+import iperf
+from lab.network import WAN4
+from runner import Row
+from summary import OURS, Metric
+
+TITLE = "10,000 rules and the flow log, beside none: one TCP stream, and a connection for each request"
+METRICS = {"rate": Metric("Gbit/s"), "connections": Metric("1/s", digits=0), "cpu": Metric("CPU s/GiB or 100,000", more_is_better=False, digits=3)}
+WATCHED = contenders.ForwarderWatched.name
+STREAMS = {"to wan, 1 stream": False, "from wan, 1 stream": True}
+CONNECTIONS = {f"a connection each, {parallel} at once": parallel for parallel in (1, 64)}
+
+
+def stream(bench, name, reverse):
+    outcome = iperf.measure(bench, bench.up(name), WAN4, bench.lab.wan, bench.seconds, reverse, 1)
+    return {metric: outcome[metric] for metric in ("rate", "cpu")}
+
+
+def connections(bench, name, parallel):
+    load, contender = bench.serving(), bench.up(name)
+    before = contender.cpu()
+    told = bench.json(contender, [load, "one-shots", f"--to={WAN4}", f"--parallel={parallel}", f"--seconds={bench.seconds}"],
+                      bench.seconds + 20)
+    return {"connections": told["rate"], "cpu": (contender.cpu() - before) / told["count"] * 100000}
+
+
+def rows(bench):
+    names = bench.only([OURS, WATCHED], "watched")
+    for row, reverse in STREAMS.items():
+        yield Row(row, names, lambda name, reverse=reverse: stream(bench, name, reverse))
+    for row, parallel in CONNECTIONS.items():
+        yield Row(row, names, lambda name, parallel=parallel: connections(bench, name, parallel))

@@ -1,0 +1,81 @@
+#include "base/flow_peers.hh"
+
+#include <algorithm>
+#include <utility>
+
+namespace sf::base {
+
+FlowPeers::Peer& FlowPeers::find(const Endpoint& remote, bool inbound, Time now) {
+  if (last_ < peers_.size() && (pinned_ || peers_[last_].remote == remote)) return peers_[last_];
+  const auto known = std::ranges::find(peers_, remote, &Peer::remote);
+  if (known == peers_.end()) return add(remote, inbound, now);
+  last_ = static_cast<std::size_t>(known - peers_.begin());
+  return *known;
+}
+
+FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now) {
+  if (peers_.size() < kMost) {
+    last_ = peers_.size();
+    peers_.emplace_back();
+  } else {
+    const auto oldest = std::ranges::min_element(peers_, {}, &Peer::last);
+    last_ = static_cast<std::size_t>(oldest - peers_.begin());
+    tell(*oldest, FlowEvent::Kind::ended, FlowCause::evicted, now);
+    *oldest = Peer{};
+  }
+  Peer& peer = peers_[last_];
+  peer.remote = remote;
+  peer.inbound = inbound;
+  peer.notes = watch_.begin(remote.address, now);
+  peer.last = now;
+  tell(peer, FlowEvent::Kind::opened, FlowCause::none, now);
+  return peer;
+}
+
+void FlowPeers::pin(const Endpoint& client, Time now) {
+  static_cast<void>(add(client, true, now));
+  pinned_ = true;
+}
+
+void FlowPeers::from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now) {
+  Peer& peer = find(remote, false, now);
+  peer.counts.packets_from_guest += packets;
+  peer.counts.bytes_from_guest += bytes;
+  peer.last = now;
+  if (protocol_ == FlowProtocol::icmp) peer.asked = now;
+}
+
+void FlowPeers::to_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now) {
+  Peer& peer = find(remote, true, now);
+  peer.counts.packets_to_guest += packets;
+  peer.counts.bytes_to_guest += bytes;
+  peer.last = now;
+  if (peer.asked == kNever) return;
+  const Duration took = now - std::exchange(peer.asked, kNever);
+  peer.notes.remote_rtt = std::min(peer.notes.remote_rtt.value_or(took), took);
+}
+
+void FlowPeers::end(FlowCause cause, Time now) {
+  for (const Peer& peer : peers_) tell(peer, FlowEvent::Kind::ended, cause, now);
+  peers_.clear();
+}
+
+void FlowPeers::tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Time now) const {
+  FlowEvent event;
+  event.kind = kind;
+  event.protocol = protocol_;
+  event.cause = cause;
+  event.inbound = peer.inbound;
+  event.guest = guest_;
+  event.remote = peer.remote;
+  event.at = now;
+  event.id = peer.notes.id;
+  event.name = peer.notes.name;
+  event.server_name = peer.notes.server_name;
+  event.counts = peer.counts;
+  event.duration = peer.last - peer.notes.opened;
+  event.remote_rtt = peer.notes.remote_rtt;
+  watch_.on_flow(event);
+}
+
+}  // namespace sf::base

@@ -1,0 +1,98 @@
+#include "flowlog/output.hh"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <string_view>
+
+namespace sf::flowlog {
+namespace {
+
+// Of a pipe that is said to have room this much is taken without waiting (pipe(7)), and in one piece.
+constexpr std::size_t kAtOnce = PIPE_BUF;
+
+bool is_regular(int fd) {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
+}
+
+// As many whole lines as fit, or the rest of one.
+Bytes whole_lines(Bytes text, std::size_t most) {
+  if (text.size() <= most) return text;
+  const std::string_view part(reinterpret_cast<const char*>(text.data()), most);
+  const std::size_t end = part.rfind('\n');
+  return text.first(end == std::string_view::npos ? most : end + 1);
+}
+
+}  // namespace
+
+Result<Output> Output::open(const std::string& path) {
+  // A FIFO without a reader fails at once, instead of having the program wait for one. Nobody else may read
+  // who talks with whom.
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK;
+  UniqueFd fd(::open(path.c_str(), kFlags, 0600));
+  if (!fd) {
+    const int error = errno;
+    const char* remedy = error == ELOOP
+                             ? "it is a symbolic link: name what it leads to, or a descriptor as fd:1"
+                         : error == ENXIO ? "nobody reads the FIFO: start its reader first"
+                                          : "name a file that can be written";
+    return fail("opening the flow log {} failed: {}; {}", path, std::strerror(error), remedy);
+  }
+  const bool file = is_regular(fd.get());
+  return Output(std::move(fd), path, file);
+}
+
+Result<Output> Output::adopt(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  const int mode = flags & O_ACCMODE;
+  if (flags < 0 || (mode != O_WRONLY && mode != O_RDWR)) {
+    return fail(
+        "--flow-log {}: is not open for writing; have the caller open it, as with {}>FILE in a shell, or "
+        "write "
+        "./{} for a file of that name",
+        fd, fd, fd);
+  }
+  UniqueFd own(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!own) {
+    return fail(
+        "duplicating descriptor {} for the flow log failed: {}; raise the limit of open files (ulimit -n)",
+        fd, std::strerror(errno));
+  }
+  if (fd > STDERR_FILENO) ::close(fd);
+  const bool file = is_regular(own.get());
+  return Output(std::move(own), fmt::format("fd:{}", fd), file);
+}
+
+Output::Written Output::write(Bytes lines, int patience_ms) const {
+  Bytes part = lines;
+  if (!is_file_) {
+    // Descriptors that others have as well must not be made non-blocking.
+    pollfd poll{.fd = fd_.get(), .events = POLLOUT, .revents = 0};
+    const int ready = ::poll(&poll, 1, patience_ms);
+    if (ready == 0 || (ready < 0 && errno == EINTR)) return {Outcome::waits};
+    part = whole_lines(lines, kAtOnce);
+  }
+  const ssize_t count = ::write(fd_.get(), part.data(), part.size());
+  if (count > 0) return {Outcome::wrote, static_cast<std::size_t>(count)};
+  const int error = count == 0 ? EIO : errno;
+  switch (error) {
+    case EINTR:
+    case EAGAIN:
+      return {Outcome::waits};
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return {Outcome::no_room, 0, error};
+    default:
+      return {Outcome::gone, 0, error};
+  }
+}
+
+}  // namespace sf::flowlog

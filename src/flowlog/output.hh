@@ -1,0 +1,51 @@
+// Where a flow log goes: a file, a FIFO, or a descriptor that the program was started with.
+//
+// Opened before the program is confined. Writing may wait for whoever reads, which is why a thread of its own
+// does it (flow_log.hh); where the kernel allows it, that thread can be called off.
+#pragma once
+
+#include <string>
+
+#include "base/bytes.hh"
+#include "base/result.hh"
+#include "base/unique_fd.hh"
+
+namespace sf::flowlog {
+
+class Output {
+ public:
+  // The Error is the whole line for the user.
+  [[nodiscard]] static Result<Output> open(const std::string& path);
+  // One that the caller has opened. It becomes another number here, so that no command inherits it, and the
+  // first is closed unless it is standard input, output or error.
+  [[nodiscard]] static Result<Output> adopt(int fd);
+
+  // How people know it.
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+
+  enum class Outcome : std::uint8_t {
+    wrote,    // some of it at least
+    waits,    // the reader is slow: again, at once
+    no_room,  // the disk is full: again, later
+    gone,     // nothing can be written any more: `error` says why
+  };
+  struct Written {
+    Outcome outcome = Outcome::wrote;
+    std::size_t bytes = 0;
+    int error = 0;
+  };
+  // Writes what can be written of whole lines; waits for `patience_ms` at most where the kernel tells when
+  // there is room.
+  [[nodiscard]] Written write(Bytes lines, int patience_ms) const;
+
+ private:
+  Output(UniqueFd fd, std::string name, bool is_file)
+      : fd_(std::move(fd)), name_(std::move(name)), is_file_(is_file) {}
+
+  UniqueFd fd_;
+  std::string name_;
+  bool is_file_;  // a regular one
+};
+
+}  // namespace sf::flowlog

@@ -1,0 +1,169 @@
+#include "flowlog/record.hh"
+
+#include <fmt/format.h>
+
+#include <iterator>
+
+namespace sf::flowlog {
+namespace {
+
+// RFC 3339, with microseconds.
+void append_time(std::string& out, std::chrono::nanoseconds since_1970) {
+  const auto days = std::chrono::floor<std::chrono::days>(since_1970);
+  const std::chrono::year_month_day date{std::chrono::sys_days(days)};
+  const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::microseconds>(since_1970 - days));
+  fmt::format_to(std::back_inserter(out), R"({{"time":"{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z")",
+                 int{date.year()}, unsigned{date.month()}, unsigned{date.day()}, clock.hours().count(),
+                 clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
+}
+
+// Bytes that are no ASCII may be no UTF-8 either: they become the characters of the same numbers.
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte > 0x7e) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", byte);
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+void append_text(std::string& out, std::string_view key, std::string_view text) {
+  out += ",\"";
+  out += key;
+  out += "\":";
+  append_quoted(out, text);
+}
+
+void append_end(std::string& out, std::string_view which, const Endpoint& end) {
+  fmt::format_to(std::back_inserter(out), R"(,"{0}_addr":"{1}","{0}_port":{2})", which,
+                 end.address.to_string(), end.port);
+}
+
+void append_duration(std::string& out, std::string_view key, const std::optional<Duration>& duration) {
+  if (!duration) return;
+  fmt::format_to(std::back_inserter(out), R"(,"{}":{})", key,
+                 std::chrono::duration_cast<std::chrono::microseconds>(*duration).count());
+}
+
+void append_counts(std::string& out, const FlowEvent& event) {
+  fmt::format_to(std::back_inserter(out), R"(,"bytes_from_guest":{},"bytes_to_guest":{})",
+                 event.counts.bytes_from_guest, event.counts.bytes_to_guest);
+  if (event.counts_packets) {
+    fmt::format_to(std::back_inserter(out), R"(,"packets_from_guest":{},"packets_to_guest":{})",
+                   event.counts.packets_from_guest, event.counts.packets_to_guest);
+  }
+  append_duration(out, "rtt_us", event.rtt);
+  append_duration(out, "remote_rtt_us", event.remote_rtt);
+  append_duration(out, "duration_us", event.duration);
+}
+
+}  // namespace
+
+Record::Record(const FlowEvent& of)
+    : event(of), name(of.name.substr(0, kMaxName)), server_name(of.server_name.substr(0, kMaxName)) {
+  event.name = {};
+  event.server_name = {};
+}
+
+std::string_view to_string(FlowEvent::Kind kind) {
+  switch (kind) {
+    case FlowEvent::Kind::opened:
+      return "opened";
+    case FlowEvent::Kind::refused:
+      return "refused";
+    case FlowEvent::Kind::audited:
+      return "audited";
+    case FlowEvent::Kind::ended:
+      return "ended";
+  }
+  return "";
+}
+
+std::string_view to_string(FlowProtocol protocol) {
+  switch (protocol) {
+    case FlowProtocol::tcp:
+      return "tcp";
+    case FlowProtocol::udp:
+      return "udp";
+    case FlowProtocol::icmp:
+      return "icmp";
+    case FlowProtocol::dns:
+      return "dns";
+  }
+  return "";
+}
+
+std::string_view to_string(FlowCause cause) {
+  switch (cause) {
+    case FlowCause::none:
+      return "unknown";
+    case FlowCause::finished:
+      return "finished";
+    case FlowCause::guest_reset:
+      return "reset by guest";
+    case FlowCause::remote_reset:
+      return "reset by remote";
+    case FlowCause::guest_silent:
+      return "guest does not answer";
+    case FlowCause::idle:
+      return "idle";
+    case FlowCause::evicted:
+      return "evicted";
+    case FlowCause::port_removed:
+      return "port removed";
+    case FlowCause::replaced:
+      return "replaced";
+    case FlowCause::program_end:
+      return "program ended";
+    case FlowCause::policy:
+      return "policy";
+    case FlowCause::limit:
+      return "limit";
+    case FlowCause::unreachable:
+      return "unreachable";
+    case FlowCause::remote_refused:
+      return "refused by remote";
+    case FlowCause::no_answer:
+      return "no answer";
+    case FlowCause::guest_refused:
+      return "refused by guest";
+    case FlowCause::withdrawn:
+      return "withdrawn";
+    case FlowCause::host_failed:
+      return "host failed";
+  }
+  return "";
+}
+
+void append_line(std::string& out, const Record& record, std::chrono::nanoseconds epoch) {
+  const FlowEvent& event = record.event;
+  append_time(out, epoch + event.at.time_since_epoch());
+  append_text(out, "event", to_string(event.kind));
+  if (event.id != 0) fmt::format_to(std::back_inserter(out), R"(,"id":{})", event.id);
+  append_text(out, "protocol", to_string(event.protocol));
+  const bool question = event.protocol == FlowProtocol::dns;
+  if (!question) out += event.inbound ? R"(,"inbound":true)" : R"(,"inbound":false)";
+  if (event.loopback) out += R"(,"loopback":true)";
+  if (event.forwarder) out += R"(,"forwarder":true)";
+  append_end(out, "guest", event.guest);
+  if (!question) append_end(out, "remote", event.remote);
+  if (!record.name.empty()) append_text(out, "name", record.name);
+  if (!record.server_name.empty()) append_text(out, "server_name", record.server_name);
+  if (event.kind != FlowEvent::Kind::opened) append_text(out, "reason", to_string(event.cause));
+  if (event.kind == FlowEvent::Kind::ended) append_counts(out, event);
+  out += "}\n";
+}
+
+void append_dropped(std::string& out, std::uint64_t count, std::chrono::nanoseconds since_1970) {
+  append_time(out, since_1970);
+  append_text(out, "event", "dropped");
+  fmt::format_to(std::back_inserter(out), R"(,"count":{}}})", count);
+  out += '\n';
+}
+
+}  // namespace sf::flowlog

@@ -1,0 +1,50 @@
+// Which name the guest has last resolved to an address: what a record of a flow says in place of a bare
+// number.
+//
+// Bounded, and shared by all threads. An answer says nothing about what may be reached: that is
+// policy/learned_names.hh.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "base/address.hh"
+#include "base/siphash.hh"
+
+namespace sf::flowlog {
+
+class SeenNames {
+ public:
+  static constexpr std::size_t kMaxAddresses = 32768;
+
+  explicit SeenNames(SipKey key) : names_(64, Hash{key}) {}
+
+  // A DNS answer on its way to the guest; whatever else it is, nothing is learnt of it.
+  void learn(Bytes answer);
+  // Empty where there is none.
+  [[nodiscard]] std::string find(const Address& address) const;
+  [[nodiscard]] std::size_t size() const {
+    const std::scoped_lock lock(mutex_);
+    return names_.size();
+  }
+
+ private:
+  struct Entry {
+    std::string name;
+    std::uint64_t learnt = 0;  // in the order of answers
+  };
+  struct Hash {
+    SipKey key;
+    std::size_t operator()(const Address& address) const { return siphash(key, address.bytes()); }
+  };
+
+  void make_room();
+
+  mutable std::mutex mutex_;
+  std::unordered_map<Address, Entry, Hash> names_;
+  std::uint64_t answers_ = 0;
+};
+
+}  // namespace sf::flowlog

@@ -1,0 +1,98 @@
+// FlowPeers: who talks with whom by one socket.
+#include "base/flow_peers.hh"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "unit/support/recorded_flows.hh"
+
+namespace sf::base {
+namespace {
+
+using Kind = FlowEvent::Kind;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+constexpr Endpoint kGuest{Address::v4(10, 0, 2, 100), 5000};
+constexpr Time kStart{100s};
+
+Endpoint remote(std::uint16_t port) {
+  return {Address::v4(192, 0, 2, 1), port};
+}
+
+TEST(FlowPeers, OneRecordForEachOtherEnd) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  for (int i = 0; i < 3; ++i) {
+    for (const std::uint16_t port : {std::uint16_t{1}, std::uint16_t{2}}) {
+      peers.begin(remote(port), kStart);
+      peers.from_guest(remote(port), 1, 10, kStart);
+      peers.to_guest(remote(port), 2, 100, kStart + 5s);
+    }
+  }
+  EXPECT_THAT(watch.take(),
+              ElementsAre(Pair(Kind::opened, FlowCause::none), Pair(Kind::opened, FlowCause::none)));
+  peers.end(FlowCause::idle, kStart + 300s);
+  ASSERT_EQ(watch.told.size(), 2U);
+  const FlowEvent& first = watch.told[0].event;
+  EXPECT_EQ(first.remote, remote(1));
+  EXPECT_EQ(first.counts.packets_from_guest, 3U);
+  EXPECT_EQ(first.counts.bytes_from_guest, 30U);
+  EXPECT_EQ(first.counts.packets_to_guest, 6U);
+  EXPECT_EQ(first.counts.bytes_to_guest, 300U);
+  EXPECT_EQ(first.duration, 5s) << "to the last datagram";
+  EXPECT_FALSE(first.inbound);
+}
+
+TEST(FlowPeers, WhoeverWasNotAskedIsInbound) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  peers.to_guest(remote(9), 1, 1, kStart);
+  ASSERT_EQ(watch.told.size(), 1U);
+  EXPECT_TRUE(watch.told[0].event.inbound);
+}
+
+TEST(FlowPeers, TheSilentOneMakesRoom) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  for (std::uint16_t port = 1; port <= FlowPeers::kMost; ++port)
+    peers.from_guest(remote(port), 1, 1, kStart + 1s * port);
+  peers.from_guest(remote(1), 1, 1, kStart + 100s);
+  watch.take();
+  peers.from_guest(remote(1000), 1, 1, kStart + 101s);
+  ASSERT_EQ(watch.told.size(), 2U);
+  EXPECT_EQ(watch.told[0].event.cause, FlowCause::evicted);
+  EXPECT_EQ(watch.told[0].event.remote, remote(2));
+  EXPECT_EQ(watch.told[1].event.kind, Kind::opened);
+}
+
+TEST(FlowPeers, AClientOfAPortStaysWhoItIs) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  peers.pin(remote(1), kStart);
+  peers.from_guest(remote(2), 1, 7, kStart);
+  peers.to_guest(remote(3), 1, 8, kStart);
+  peers.end(FlowCause::port_removed, kStart);
+  ASSERT_EQ(watch.told.size(), 2U);
+  EXPECT_TRUE(watch.told[1].event.inbound);
+  EXPECT_EQ(watch.told[1].event.remote, remote(1));
+  EXPECT_EQ(watch.told[1].event.counts.bytes_to_guest, 8U);
+}
+
+TEST(FlowPeers, APingHasTheShortestRoundTrip) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::icmp, kGuest);
+  for (const Duration took : {20ms, 5ms, 9ms}) {
+    peers.from_guest(remote(0), 1, 64, kStart);
+    peers.to_guest(remote(0), 1, 64, kStart + took);
+  }
+  peers.to_guest(remote(0), 1, 64, kStart) /* a second reply */;
+  peers.end(FlowCause::idle, kStart);
+  EXPECT_EQ(watch.told.back().event.remote_rtt, 5ms);
+  peers.end(FlowCause::idle, kStart);
+  EXPECT_EQ(watch.told.size(), 2U) << "once";
+}
+
+}  // namespace
+}  // namespace sf::base
