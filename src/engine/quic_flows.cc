@@ -64,6 +64,7 @@ QuicFlows::Verdict QuicFlows::judge_one(policy::Gate& gate, const FlowKey& key, 
   std::optional<ServerName> server = names_.read(key.guest, key.remote, payload, now);
   if (!server) {
     const std::string* known = flow != nullptr ? flow->server_name(key.remote) : nullptr;
+    if (!name.empty()) known = &name;  // of a segment before this one
     if (known == nullptr && !is_dtls(payload) && holds(key)) return Verdict::held;
     server = known != nullptr && !is_dtls(payload) ? ServerName{ServerName::State::named, *known}
                                                    : ServerName{ServerName::State::foreign, {}};
