@@ -196,6 +196,19 @@ TEST_P(QuicFlowsTest, WhatIsHeldIsBounded) {
   EXPECT_EQ(left(), 1U);
 }
 
+TEST_P(QuicFlowsTest, WhatIsHeldForTooLongHoldsNothingElse) {
+  start();
+  const Buffer whole = hello("a.ok.test", 1500);
+  send(seal({.number = 0}, crypto_frame(0, base::take(whole, 900))));
+  now_ += QuicFlows::kHeldFor - 1ms;
+  send(kHandshake);
+  EXPECT_EQ(gate_.refusals(), 0U) << "held too";
+  now_ += 1ms;
+  send(kHandshake);
+  expect_refused();
+  EXPECT_EQ(left(), 0U);
+}
+
 TEST_P(QuicFlowsTest, ASuperFrame) {
   start();
   const Buffer whole = hello("a.ok.test", 1500);
