@@ -52,7 +52,10 @@ void Room::look(Time now) {
     add(idle.unanswered ? Kind::unanswered : Kind::tcp, handle, idle.since);
   });
   udp_.for_each_idle([&](Handle handle, Time since) { add(Kind::udp, handle, since); });
-  if (candidates_.empty()) look_after_ = now + kLookAgain;
+  if (candidates_.empty()) {
+    look_after_ = now + kLookAgain;
+    return;
+  }
   const auto sooner = [](const Candidate& a, const Candidate& b) {
     return std::tie(a.kind, a.since) < std::tie(b.kind, b.since);
   };
