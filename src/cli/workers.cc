@@ -179,6 +179,8 @@ void Workers::stop_and_join() {
   for (const auto& worker : workers_) {
     if (worker->thread.joinable()) worker->thread.join();
   }
+  // Each of them has said that it ends. Nobody is left to, and the main loop may go on.
+  if (main_waker_) main_waker_->reset();
   running_ = false;
 }
 

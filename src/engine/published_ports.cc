@@ -227,6 +227,7 @@ void PublishedPorts::deliver(Port& port, host::SocketId socket, udp::Translator:
   if (client == nullptr) return;
   client->flow.last_active = now;
   client->local = datagram.to;
+  if (client->answered) client->confirmed = true;
   wire::IpHeader header;
   header.source = client->key.remote.address;
   header.destination = client->key.guest.address;
@@ -258,9 +259,9 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   static_cast<void>(seen(from, *guest, taken));
   if (known != nullptr || !free) return known;
   const FlowKey key = *free;
-  if (clients_.size() >= limits_.udp_clients && !forget_unanswered(now)) return nullptr;
+  if (clients_.size() >= limits_.udp_clients && !forget_unconfirmed(now)) return nullptr;
   const Handle handle = clients_.insert(key);
-  note_unanswered(handle);
+  note_unconfirmed(handle);
   Client& client = clients_.existing(handle);
   client.key = key;
   client.flow.guest = *guest;
@@ -301,28 +302,28 @@ void PublishedPorts::on_client_timer(Handle handle, Time now) {
   }
 }
 
-// Sources of datagrams can be forged, and whoever forges them hears no answer: a flood of such clients takes
-// the room of one another.
-bool PublishedPorts::forget_unanswered(Time now) {
-  while (!unanswered_.empty()) {
-    Client* client = clients_.get(unanswered_.front());
-    unanswered_.pop_front();
-    if (client == nullptr || client->answered) continue;
+// Sources of datagrams can be forged, and whoever forges them hears no answer, even where the guest answers
+// everybody. So only those count that go on after one: a flood of others takes the room of one another.
+bool PublishedPorts::forget_unconfirmed(Time now) {
+  while (!unconfirmed_.empty()) {
+    Client* client = clients_.get(unconfirmed_.front());
+    unconfirmed_.pop_front();
+    if (client == nullptr || client->confirmed) continue;
     forget(*client, FlowCause::evicted, now);
     return true;
   }
   return false;
 }
 
-void PublishedPorts::note_unanswered(Handle client) {
+void PublishedPorts::note_unconfirmed(Handle client) {
   const auto is_over = [this](const Handle& handle) {
     const Client* other = clients_.get(handle);
-    return other == nullptr || other->answered;
+    return other == nullptr || other->confirmed;
   };
-  while (!unanswered_.empty() && is_over(unanswered_.front())) unanswered_.pop_front();
+  while (!unconfirmed_.empty() && is_over(unconfirmed_.front())) unconfirmed_.pop_front();
   // One that stays at the front must not keep all that came and went behind it.
-  if (unanswered_.size() > 2 * limits_.udp_clients) std::erase_if(unanswered_, is_over);
-  unanswered_.push_back(client);
+  if (unconfirmed_.size() > 2 * limits_.udp_clients) std::erase_if(unconfirmed_, is_over);
+  unconfirmed_.push_back(client);
 }
 
 void PublishedPorts::forget(Client& client, FlowCause cause, Time now) {

@@ -48,7 +48,7 @@ class PublishedPorts {
  public:
   struct Limits {
     std::size_t dialling = 1024;     // SYNs that the guest has not answered; then clients wait
-    std::size_t udp_clients = 8192;  // beyond that, one that was never answered makes room
+    std::size_t udp_clients = 8192;  // beyond that, one that has not gone on after an answer makes room
   };
   static constexpr Duration kClientIdle = 300s;  // RFC 4787 REQ-5
   static constexpr Duration kStarvedRetry = 100ms;
@@ -125,7 +125,8 @@ class PublishedPorts {
     Endpoint real;                 // as the host sees it
     std::optional<Address> local;  // of the host's, to which it last sent: answers come from there
     PublishId port = 0;
-    bool answered = false;  // the guest has sent something to it
+    bool answered = false;   // the guest has sent something to it
+    bool confirmed = false;  // and it has sent something after that
     Timer timer;
   };
 
@@ -149,9 +150,9 @@ class PublishedPorts {
   template <typename Taken>
   [[nodiscard]] std::optional<Endpoint> seen(const Endpoint& client, const Endpoint& guest,
                                              const Taken& taken) const;
-  // Of clients that the guest has never answered, the one that has come first. False: there is none.
-  [[nodiscard]] bool forget_unanswered(Time now);
-  void note_unanswered(Handle client);
+  // Of clients that are not confirmed, the one that has come first. False: there is none.
+  [[nodiscard]] bool forget_unconfirmed(Time now);
+  void note_unconfirmed(Handle client);
   void forget(Client& client, FlowCause cause, Time now);
   void mark_busy(Port& port);
 
@@ -164,7 +165,7 @@ class PublishedPorts {
   udp::Translator& udp_;
   TimerHeap& timers_;
   FlowTable<Client> clients_;
-  std::deque<Handle> unanswered_;  // oldest first; who was answered or has gone is passed over
+  std::deque<Handle> unconfirmed_;  // oldest first; who is confirmed or has gone is passed over
   Limits limits_;
   Place place_;
   const Log& log_;

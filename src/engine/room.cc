@@ -12,7 +12,13 @@ bool Room::make(Time now) {
         "refused "
         "where there are none (raise the limit with ulimit -n)");
   }
-  if (candidates_.empty()) look(now);
+  if (now >= looked_at_ + kLookAgain) candidates_.clear();
+  if (end_next(now)) return true;
+  look(now);
+  return end_next(now);
+}
+
+bool Room::end_next(Time now) {
   while (!candidates_.empty()) {
     const Candidate candidate = candidates_.back();
     candidates_.pop_back();
@@ -37,6 +43,7 @@ Duration Room::patience(Kind kind) {
 
 void Room::look(Time now) {
   if (now < look_after_) return;
+  looked_at_ = now;
   const auto add = [&](Kind kind, Handle handle, Time since) {
     if (now - since >= patience(kind)) candidates_.push_back({kind, since, handle});
   };
@@ -45,7 +52,10 @@ void Room::look(Time now) {
     add(idle.unanswered ? Kind::unanswered : Kind::tcp, handle, idle.since);
   });
   udp_.for_each_idle([&](Handle handle, Time since) { add(Kind::udp, handle, since); });
-  if (candidates_.empty()) look_after_ = now + kLookAgain;
+  if (candidates_.empty()) {
+    look_after_ = now + kLookAgain;
+    return;
+  }
   const auto sooner = [](const Candidate& a, const Candidate& b) {
     return std::tie(a.kind, a.since) < std::tie(b.kind, b.since);
   };

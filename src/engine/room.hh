@@ -27,8 +27,9 @@ class Room {
   static constexpr Duration kUnanswered = 5s;
   static constexpr Duration kUdpIdle = 10s;
   static constexpr Duration kTcpIdle = 30s;
-  static constexpr std::size_t kAtOnce = 64;     // found by one look at all flows
-  static constexpr Duration kLookAgain = 100ms;  // after a look in vain
+  static constexpr std::size_t kAtOnce = 64;  // found by one look at all flows
+  // After a look in vain; and for as long counts what one has found.
+  static constexpr Duration kLookAgain = 100ms;
 
   // All outlive it.
   Room(TcpFlows& tcp, UdpFlows& udp, PingFlows& pings, const Log& log)
@@ -46,6 +47,8 @@ class Room {
   };
 
   void look(Time now);
+  // Ends the first of the candidates that is still idle. False: there is none.
+  [[nodiscard]] bool end_next(Time now);
   // False: it has gone, or is not idle any more.
   [[nodiscard]] bool end(const Candidate& candidate, Time now);
   [[nodiscard]] static Duration patience(Kind kind);
@@ -56,6 +59,7 @@ class Room {
   const Log& log_;
   Once said_;
   Time look_after_ = Time::min();
+  Time looked_at_{};
   std::vector<Candidate> candidates_;  // the next one to go last
 };
 

@@ -1,4 +1,6 @@
 // Published ports: listening sockets and their clients, and UDP sockets with a port of their own.
+#include <poll.h>
+
 #include "host/linux_datagram_options.hh"
 #include "host/linux_host.hh"
 #include "host/linux_listen.hh"
@@ -14,10 +16,16 @@ tl::expected<SocketId, HostError> LinuxHost::listen_stream(const Endpoint& at, T
 }
 
 tl::expected<Accepted, HostError> LinuxHost::accept_stream(SocketId listener) {
-  if (!may_accept()) return tl::unexpected(HostError::no_descriptors);
+  // accept(2), too, says that there is no descriptor before it looks for a client. Nobody is to make room
+  // where none waits.
+  const auto starved = [&] {
+    pollfd waits{.fd = fd_of(listener), .events = POLLIN, .revents = 0};
+    return ::poll(&waits, 1, 0) == 0 ? HostError::would_block : HostError::no_descriptors;
+  };
+  if (!may_accept()) return tl::unexpected(starved());
   Endpoint from;
   auto fd = accept_from(fd_of(listener), from);
-  if (!fd) return tl::unexpected(fd.error());
+  if (!fd) return tl::unexpected(fd.error() == HostError::no_descriptors ? starved() : fd.error());
   return Accepted{adopt_stream(std::move(*fd), from), from};
 }
 

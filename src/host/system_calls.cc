@@ -28,9 +28,9 @@ void allow_sockets(AllowedCalls& calls) {
     calls.push_back(
         {"socket", {Is::is(0, family), {1, kKind, static_cast<std::uint32_t>(type)}, Is::is(2, protocol)}});
   }
-  allow(calls,
-        {"connect", "bind", "listen", "accept4", "shutdown", "getsockopt", "getsockname", "getpeername",
-         "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg", "recvmmsg_time64"});
+  allow(calls, {"poll", "ppoll", "ppoll_time64", "connect", "bind", "listen", "accept4", "shutdown",
+                "getsockopt", "getsockname", "getpeername", "sendto", "sendmsg", "sendmmsg", "recvfrom",
+                "recvmsg", "recvmmsg", "recvmmsg_time64"});
 }
 
 void allow_socket_options(AllowedCalls& calls) {

@@ -195,6 +195,21 @@ def test_the_tap_is_deleted_from_inside(lab, form):
         assert form.messages() == ""
 
 
+@pytest.mark.parametrize("threads", [2, 4])
+def test_a_command_outlives_the_tap_with_several_threads(lab, threads):
+    """Each of them ends, and says so; the last word is CMD's all the same."""
+    with Guest(lab, f"--threads={threads}") as guest:
+        form = Form(lab, guest.process, guest.log, guest.command)
+        form.how = "run"
+        form.run("ip link del tap0")
+        wait_for(lambda: "TAP" in form.messages(), 5, "the line")
+        time.sleep(0.5)
+        assert form.process.poll() is None, form.messages()
+        assert len(form.messages().splitlines()) == 1, form.messages()
+        form.process.send_signal(signal.SIGTERM)
+        assert form.process.wait(5) == 128 + signal.SIGTERM
+
+
 def test_the_tap_is_set_down_and_up_from_inside(form):
     """The guest's own routes go with it; with them back, all goes on."""
     talk = form.talker()

@@ -214,6 +214,42 @@ TEST_P(RoomTest, WhoIsUsedAgainStays) {
   EXPECT_FALSE(open(2));
 }
 
+// What an earlier episode left does not go before what is idle now.
+TEST_P(RoomTest, WhatWasFoundEarlierIsNotKept) {
+  start();
+  udp(1);
+  udp(2);
+  pass(Room::kUdpIdle - 1s);
+  ping();
+  host_.most_sockets = 3;
+  pass(1s);
+  tcp(100);
+  EXPECT_FALSE(open(0));
+  pass(Room::kPingIdle - 1s);
+  tcp(101);
+  EXPECT_FALSE(open(2)) << "pings first";
+  EXPECT_TRUE(open(1));
+}
+
+TEST_P(RoomTest, WhereAllThatWasFoundIsUsedAgainOthersGo) {
+  start();
+  constexpr Duration kShort = Room::kLookAgain / 2;
+  udp(1);
+  udp(2);
+  pass(kShort);
+  udp(3);
+  host_.most_sockets = 3;
+  pass(Room::kUdpIdle - kShort);
+  tcp(100);
+  EXPECT_FALSE(open(0));
+  udp(2);
+  pass(kShort);
+  tcp(101);
+  EXPECT_TRUE(link_.sent.empty()) << "it is not refused";
+  EXPECT_TRUE(open(1));
+  EXPECT_FALSE(open(2));
+}
+
 TEST_P(RoomTest, ForAClientOfAPublishedPort) {
   start();
   const PublishRule rule{Transport::tcp, v4() ? Address::v4(0) : Address(), 8080, guest(), 80};

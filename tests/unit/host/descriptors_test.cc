@@ -46,6 +46,7 @@ TEST_P(FewDescriptors, AClientWaitsUntilThereIsOne) {
   const auto other = rig.host.open_datagram(DatagramKind::udp, v4(), 2);
   ASSERT_TRUE(other);
   const Endpoint at = rig.host.local_endpoint(*listener);
+  EXPECT_EQ(rig.host.accept_stream(*listener).error(), HostError::would_block) << "nobody waits";
   const Peer client(::socket(v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const SocketAddress to(at);
   ASSERT_EQ(::connect(client.fd(), to.get(), to.size()), 0);
