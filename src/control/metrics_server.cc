@@ -74,14 +74,18 @@ struct MetricsServer::Client {
   unsigned age = 0;  // ticks
 };
 
-MetricsServer::MetricsServer(MetricsAddress address, Text text, Duration tick)
-    : address_(std::move(address)), make_text_(std::move(text)), tick_(tick), next_id_(kFirstClient) {}
+MetricsServer::MetricsServer(MetricsAddress address, Text text, Duration tick, Duration text_kept)
+    : address_(std::move(address)),
+      make_text_(std::move(text)),
+      tick_(tick),
+      text_kept_(text_kept),
+      next_id_(kFirstClient) {}
 
 MetricsServer::~MetricsServer() = default;
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::open(const MetricsAddress& address, Text text,
-                                                           Duration tick) {
-  std::unique_ptr<MetricsServer> server(new MetricsServer(address, std::move(text), tick));
+                                                           Duration tick, Duration text_kept) {
+  std::unique_ptr<MetricsServer> server(new MetricsServer(address, std::move(text), tick, text_kept));
   if (auto done = server->listen(); !done) return tl::unexpected(done.error());
   return server;
 }
@@ -149,7 +153,6 @@ void MetricsServer::on_ready() {
       on_client(id);
     }
   }
-  text_.reset();
   update();
 }
 
@@ -202,6 +205,16 @@ bool MetricsServer::read(ClientId id, Client& client) {
   return write(id, client);
 }
 
+// Each time all shards stop for it: those that ask too often get what the last one got.
+const std::string& MetricsServer::text() {
+  const auto now = std::chrono::steady_clock::now();
+  if (!text_ || now - text_made_ >= text_kept_) {
+    text_ = make_text_();
+    text_made_ = std::chrono::steady_clock::now();
+  }
+  return *text_;
+}
+
 // Empty: the request has not ended.
 std::string MetricsServer::answer(const std::string& request) {
   const HttpRequest parsed = parse_http_request(request);
@@ -224,8 +237,7 @@ std::string MetricsServer::answer(const std::string& request) {
   if (!head && parsed.method != "GET") {
     return http_reply({.status = 405, .body = "405: the metrics can be got, and nothing else\n"});
   }
-  if (!text_) text_ = make_text_();
-  return http_reply({.status = 200, .type = kMetricsType, .body = *text_, .head = head});
+  return http_reply({.status = 200, .type = kMetricsType, .body = text(), .head = head});
 }
 
 bool MetricsServer::write(ClientId id, Client& client) {
