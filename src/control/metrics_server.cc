@@ -6,6 +6,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -163,12 +164,24 @@ void MetricsServer::accept_clients() {
       starved_ = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
       return;
     }
-    if (clients_.size() >= kMaxClients) clients_.erase(clients_.begin());
+    if (clients_.size() >= kMaxClients) make_room();
     const ClientId id = next_id_++;
     watch(EPOLL_CTL_ADD, fd.get(), EPOLLIN, id);
     clients_.emplace(id, std::make_unique<Client>()).first->second->fd = std::move(fd);
     on_client(id);  // most have said all by now, and would else wait behind those that come next
   }
+}
+
+// First of those that have had their reply, then of those that have asked nothing, then of all: the one that
+// came first.
+void MetricsServer::make_room() {
+  const auto is_done = [](const auto& one) { return one.second->state == Client::State::draining; };
+  const auto is_silent = [](const auto& one) {
+    return one.second->state == Client::State::reading && one.second->request.empty();
+  };
+  auto victim = std::ranges::find_if(clients_, is_done);
+  if (victim == clients_.end()) victim = std::ranges::find_if(clients_, is_silent);
+  clients_.erase(victim != clients_.end() ? victim : clients_.begin());
 }
 
 void MetricsServer::on_client(ClientId id) {

@@ -5,7 +5,9 @@
 // Nothing here waits. As control/server.hh: all descriptors are in one epoll instance that the caller watches
 // with its own, and on_ready() does a bounded amount of work: one read or write per client that is ready, at
 // most kAcceptsPerTurn new clients, and the text, for which all shards are asked, is made once for all that
-// ask within kTextKept. A reply waits in its client's buffer until it is taken.
+// ask within kTextKept. A reply waits in its client's buffer until it is taken. Where kMaxClients are
+// there, the next one takes the place of one that has had its reply, else of one that has asked nothing, else
+// of the one that came first: who asks at once is answered at once, however many others say nothing.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +63,7 @@ class MetricsServer {
   [[nodiscard]] Result<void> listen();
   [[nodiscard]] Result<void> bind_to_port();
   void accept_clients();
+  void make_room();
   void on_client(ClientId id);
   void on_tick();
   // Each false where the client is done with.

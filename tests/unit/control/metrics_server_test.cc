@@ -139,6 +139,34 @@ TEST_F(MetricsServerTest, silent_clients_keep_nobody_out) {
   EXPECT_EQ(left, MetricsServer::kMaxClients - 1);
 }
 
+TEST_F(MetricsServerTest, a_full_house_loses_first_whom_it_costs_nothing) {
+  body.assign(4 << 20, 'x');
+  RawClient reads(path);  // slowly
+  reads.send(kRequest);
+  turns();
+  RawClient begun(path);
+  begun.send("GET /me");
+  RawClient silent(path);
+  RawClient done(path);  // and stays
+  done.send("nonsense\r\n\r\n");
+  std::vector<std::unique_ptr<RawClient>> more;
+  const auto fill = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) more.push_back(std::make_unique<RawClient>(path));
+    for (const auto& one : more) one->send("G");
+    turns();
+  };
+  fill(MetricsServer::kMaxClients - 4);
+  EXPECT_FALSE(silent.closed());
+  fill(1);  // in the place of the one that has had its reply
+  EXPECT_FALSE(silent.closed());
+  EXPECT_FALSE(begun.closed());
+  fill(1);
+  EXPECT_TRUE(silent.closed());
+  EXPECT_FALSE(begun.closed());
+  EXPECT_TRUE(run_until([&] { return reads.closed(); }));
+  EXPECT_GT(reads.reply().size(), body.size()) << "it was in the middle of its reply";
+}
+
 TEST_F(MetricsServerTest, a_turn_takes_a_few_clients_only) {
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(std::make_unique<RawClient>(path));
