@@ -245,6 +245,14 @@ Result<UniqueFd> open_recording(const std::string& path) {
     return fail("cannot record to {}: open: {}; give -w a path that can be written", path,
                 std::strerror(errno));
   }
+  // One that was there already keeps its mode.
+  struct stat status {};
+  const bool ours =
+      ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+  if (ours && ::fchmod(file.get(), 0600) != 0) {
+    return fail("cannot record to {}: keep others from reading it: {}; give -w another path", path,
+                std::strerror(errno));
+  }
   return file;
 }
 

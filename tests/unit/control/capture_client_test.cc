@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <thread>
@@ -227,6 +228,18 @@ TEST_F(CaptureClientTest, a_disk_that_is_full) {
   const auto summary = client.copy(full.get(), signals_.get(), {});
   ASSERT_FALSE(summary);
   EXPECT_THAT(summary.error().message, HasSubstr("No space left"));
+}
+
+TEST_F(CaptureClientTest, a_file_that_was_there_is_for_its_owner_alone) {
+  UniqueFd before(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  ASSERT_EQ(::fchmod(before.get(), 0644), 0);
+  ASSERT_EQ(::write(before.get(), "old", 3), 3);
+  const UniqueFd now = file();
+  struct stat status {};
+  ASSERT_EQ(::stat(file_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_EQ(status.st_size, 0);
+  EXPECT_TRUE(open_recording("/dev/null"));
 }
 
 TEST_F(CaptureClientTest, a_file_that_cannot_be_made) {
