@@ -108,6 +108,11 @@ std::optional<TcpFlows::Idle> TcpFlows::idle(Handle handle) {
   return entry != nullptr ? idle(*entry) : std::nullopt;
 }
 
+std::string TcpFlows::name_of(const FlowKey& key) {
+  const Entry* entry = table_.get(table_.find(key));
+  return entry != nullptr && entry->flow.notes != nullptr ? entry->flow.notes->name : std::string();
+}
+
 void TcpFlows::end(Handle handle, Time now) {
   Entry* entry = table_.get(handle);
   if (entry == nullptr) return;

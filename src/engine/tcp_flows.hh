@@ -63,6 +63,8 @@ class TcpFlows {
   void for_each(Visitor&& visit) {
     table_.for_each([&](Handle, Entry& entry) { visit(entry.flow, entry.inbound); });
   }
+  // Of the remote end; empty where nobody keeps a record of flows.
+  [[nodiscard]] std::string name_of(const FlowKey& key);
   [[nodiscard]] const tcp::Counters& counters() const { return translator_.counters(); }
   // Of a flow that holds a socket and moves nothing, since when; `unanswered`: one side has not answered yet.
   struct Idle {
