@@ -217,7 +217,9 @@ Result<CaptureClient::Summary> CaptureClient::copy(int out, int signals, std::op
       return summary_;
     }
     if (*wrote == Wrote::stopped || stop_ || is_over(timer_.get())) {
-      summary_.end = End::cut;
+      // Of what was asked for nothing is missing where only the numbers at the end are.
+      const bool complete = *wrote == Wrote::all && count && taken_ == *count;
+      summary_.end = complete ? End::asked : End::cut;
       return summary_;
     }
     if (count && taken_ == *count) finish();

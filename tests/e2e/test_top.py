@@ -239,12 +239,15 @@ import os, pty, select, sys, time
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp(sys.argv[1], sys.argv[1:])
+got = b''
 def until(text):
-    got, deadline = b'', time.monotonic() + 10
+    global got
+    deadline = time.monotonic() + 10
     while text not in got:
         assert time.monotonic() < deadline, got
         if select.select([fd], [], [], 0.1)[0]:
             got += os.read(fd, 65536)
+    got = got.split(text, 1)[1]
 until(b'sort:')
 os.write(fd, b'\\x1a')
 until(b'1049l')

@@ -134,6 +134,14 @@ TEST_F(CaptureClientTest, as_many_as_were_asked_for) {
   EXPECT_EQ(written().statistics.size(), 3U);
 }
 
+TEST_F(CaptureClientTest, as_many_as_were_asked_for_without_the_numbers_at_the_end) {
+  serve(recording(4), true, {}, 2500ms);
+  const auto summary = ask().copy(file().get(), signals_.get(), 4);
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->frames, 4U);
+  EXPECT_EQ(summary->end, End::asked);
+}
+
 TEST_F(CaptureClientTest, a_reader_that_goes_away_while_nothing_comes) {
   serve(recording(1), true);
   std::array<int, 2> ends{};
