@@ -210,7 +210,7 @@ def test_a_signal_ends_it_though_nobody_reads(found, capture, bulk):
 def test_killed_captures_leave_nothing_behind(lab, found, capture):
     guest = found()
     guest.run(["curl", "-sS", f"http://{WAN4}/"])
-    time.sleep(1)  # until the connection's socket is closed
+    time.sleep(2)  # TIME-WAIT: the connection's descriptor goes with it
     before = descriptors(guest)
     for _ in range(3):
         running = [capture(guest).__enter__() for _ in range(4)]

@@ -4,6 +4,7 @@ within bounds, and a well-behaved flow beside it keeps at least half of its thro
 The floods come at a rate, in packets per second. What comes faster than the program takes it fills the queue of the TAP,
 which is one for all of the guest's flows, and then the guest's kernel drops from all of them.
 
+It measures shares of the machine, so it is no part of `make test`, which runs three labs side by side: `make test-load`.
 LOAD_SECONDS (of each flood) and LOAD_CONNECTIONS make it longer: `make load`."""
 
 import contextlib
@@ -20,7 +21,7 @@ from lab import world
 from lab.guest import children, wait_for
 from lab.network import FAR4, WAN4
 
-pytestmark = pytest.mark.release
+pytestmark = [pytest.mark.release, pytest.mark.load]
 
 SECONDS = int(os.environ.get("LOAD_SECONDS", "5"))
 CONNECTIONS = int(os.environ.get("LOAD_CONNECTIONS", "10000"))
