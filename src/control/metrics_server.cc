@@ -96,8 +96,9 @@ Result<void> MetricsServer::listen() {
   const int family = on_path ? AF_UNIX : address_.at.address.is_v4() ? AF_INET : AF_INET6;
   epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  text_timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   listener_.reset(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!epoll_ || !timer_ || !listener_) {
+  if (!epoll_ || !timer_ || !text_timer_ || !listener_) {
     return fail("cannot serve metrics at {}: {}; choose another address", address_.to_string(),
                 std::strerror(errno));
   }
@@ -220,11 +221,15 @@ bool MetricsServer::read(ClientId id, Client& client) {
 
 // Each time all shards stop for it: those that ask too often get what the last one got.
 const std::string& MetricsServer::text() {
-  const auto now = std::chrono::steady_clock::now();
-  if (!text_ || now - text_made_ >= text_kept_) {
-    text_ = make_text_();
-    text_made_ = std::chrono::steady_clock::now();
-  }
+  std::uint64_t expirations = 0;
+  const bool kept = text_ && text_kept_ > Duration::zero() &&
+                    ::read(text_timer_.get(), &expirations, sizeof(expirations)) < 0;
+  if (kept) return *text_;
+  text_ = make_text_();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(text_kept_);
+  itimerspec once{};
+  once.it_value = {.tv_sec = seconds.count(), .tv_nsec = (text_kept_ - seconds).count()};
+  static_cast<void>(::timerfd_settime(text_timer_.get(), 0, &once, nullptr));
   return *text_;
 }
 

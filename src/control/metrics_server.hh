@@ -80,7 +80,7 @@ class MetricsServer {
   Duration tick_;
   Duration text_kept_;
   std::optional<std::string> text_;
-  std::chrono::steady_clock::time_point text_made_;
+  UniqueFd text_timer_;  // readable once text_ is too old
   std::optional<SocketFile> file_;
   UniqueFd listener_;
   UniqueFd timer_;
