@@ -35,10 +35,21 @@ Result<std::string> request_text(const ControlCommand& command) {
   return text;
 }
 
+const char* ending(CaptureClient::End end) {
+  switch (end) {
+    case CaptureClient::End::instance_gone:
+      return "; the instance has ended";
+    case CaptureClient::End::cut:
+      return "; cut off behind them, by a second signal or because the rest was not taken within 2 s: the "
+             "recording may end within a frame; have its reader read to the end, or name a file with -w FILE";
+    default:
+      return "";
+  }
+}
+
 std::string counted(const CaptureClient::Summary& summary) {
   return fmt::format("slirp-forwarder: {} frame{} captured, {} dropped{}\n", summary.frames,
-                     summary.frames == 1 ? "" : "s", summary.lost,
-                     summary.end == CaptureClient::End::instance_gone ? "; the instance has ended" : "");
+                     summary.frames == 1 ? "" : "s", summary.lost, ending(summary.end));
 }
 
 }  // namespace
@@ -73,7 +84,7 @@ Outcome run_capture(const ControlCommand& command, const control::FoundInstance&
   const auto summary = client->copy(out, signals->fd(), command.count);
   if (!summary) return failed({printable(summary.error().message)});
   if (summary->end == CaptureClient::End::reader_gone) return {};
-  return {.errors = counted(*summary)};
+  return {.errors = counted(*summary), .status = summary->end == CaptureClient::End::cut ? kExitFailure : 0};
 }
 
 }  // namespace sf::cli

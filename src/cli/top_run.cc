@@ -58,8 +58,15 @@ class Top {
   [[nodiscard]] std::optional<FoundInstance> choose(const std::vector<FoundInstance>& instances) {
     std::vector<ListedInstance> listed;
     std::vector<FoundInstance> there;
-    for (const FoundInstance& one : instances) {
-      auto info = ask(one, kInfo, read_info);
+    std::vector<std::string> paths;
+    paths.reserve(instances.size());
+    for (const FoundInstance& one : instances) paths.push_back(one.path);
+    // All at once: those that do not answer keep nobody before an empty screen for longer than one of them.
+    const auto replies = control::request_all(paths, kInfo, kTopTimeout);
+    for (std::size_t i = 0; i < instances.size(); ++i) {
+      const FoundInstance& one = instances[i];
+      if (!replies[i]) continue;
+      auto info = read_info(name_of(one), *replies[i]);
       if (!info) continue;
       listed.push_back({one.pid, one.path, *std::move(info)});
       there.push_back(one);

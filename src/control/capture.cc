@@ -33,6 +33,7 @@ Bytes beginning(std::span<const Bytes> parts, std::size_t size, MutBytes room) {
 class Captures::Recording final : public Stream {
  public:
   Recording(Captures& captures, CaptureRequest request) : captures_(captures), request_(std::move(request)) {
+    waiting_.reserve(kCapacity);
     wire::pcapng::append_head(waiting_, captures_.interface_name_, request_.snap_length);
   }
   ~Recording() override { captures_.remove(this); }
@@ -42,6 +43,7 @@ class Captures::Recording final : public Stream {
     out.clear();
     const std::scoped_lock lock(captures_.mutex_);
     out.swap(waiting_);
+    waiting_.reserve(kCapacity);
   }
   void finish() override {
     const std::scoped_lock lock(captures_.mutex_);
@@ -61,6 +63,9 @@ class Captures::Recording final : public Stream {
 
  private:
   static constexpr std::size_t kMostAround = 128;  // of a packet's block
+  // With the last block. At once, as a vector that grows takes up to twice as much; the kernel gives what is
+  // used.
+  static constexpr std::size_t kCapacity = kMaxWaiting + kMostAround;
 
   Captures& captures_;
   const CaptureRequest request_;

@@ -122,25 +122,41 @@ Result<void> CaptureClient::take_blocks(std::optional<std::uint64_t> count) {
 }
 
 void CaptureClient::take_block(Bytes block, std::optional<std::uint64_t> count) {
-  constexpr std::size_t kPacketHead = 28, kStatisticsHead = 20, kTail = 4;
-  const std::uint32_t type = word_at(block, 0);
-  if (type == pcapng::kEnhancedPacket && block.size() >= kPacketHead + kTail) {
-    if (count && summary_.frames == *count) return;
-    ++summary_.frames;
-    const std::size_t padded = (std::size_t{word_at(block, 20)} + 3) & ~std::size_t{3};
-    summary_.lost +=
-        number_in(drop(block.first(block.size() - kTail), kPacketHead + padded), pcapng::kEpbDropCount);
-  } else if (type == pcapng::kInterfaceStatistics && block.size() >= kStatisticsHead + kTail) {
-    // With those behind the last frame.
-    summary_.lost = number_in(drop(block.first(block.size() - kTail), kStatisticsHead), pcapng::kIsbDropped);
+  if (word_at(block, 0) == pcapng::kEnhancedPacket) {
+    if (count && taken_ == *count) return;
+    ++taken_;
   }
   pending_.insert(pending_.end(), block.begin(), block.end());
+}
+
+// What begins with a block; the last one counts if it is whole.
+void CaptureClient::account(Bytes written) {
+  constexpr std::size_t kPacketHead = 28, kStatisticsHead = 20, kTail = 4;
+  while (written.size() >= 8 && word_at(written, 4) <= written.size()) {
+    const Bytes block = written.first(word_at(written, 4));
+    written = drop(written, block.size());
+    const std::uint32_t type = word_at(block, 0);
+    if (type == pcapng::kEnhancedPacket && block.size() >= kPacketHead + kTail) {
+      ++summary_.frames;
+      const std::size_t padded = (std::size_t{word_at(block, 20)} + 3) & ~std::size_t{3};
+      summary_.lost +=
+          number_in(drop(block.first(block.size() - kTail), kPacketHead + padded), pcapng::kEpbDropCount);
+    } else if (type == pcapng::kInterfaceStatistics && block.size() >= kStatisticsHead + kTail) {
+      // With those behind the last frame.
+      summary_.lost =
+          number_in(drop(block.first(block.size() - kTail), kStatisticsHead), pcapng::kIsbDropped);
+    }
+  }
 }
 
 // A regular file takes all at once. A pipe gets what it has room for, so that a signal is noticed while its
 // reader does nothing.
 Result<CaptureClient::Wrote> CaptureClient::write(int out, bool waits, int signals) {
   std::size_t done = 0;
+  const auto ends = [this, &done](Wrote how) {
+    account(Bytes(pending_).first(done));
+    return how;
+  };
   while (done < pending_.size()) {
     if (waits) {
       std::array<pollfd, 3> watched{{{.fd = out, .events = POLLOUT, .revents = 0},
@@ -148,7 +164,7 @@ Result<CaptureClient::Wrote> CaptureClient::write(int out, bool waits, int signa
                                      {.fd = timer_.get(), .events = POLLIN, .revents = 0}}};
       static_cast<void>(::poll(watched.data(), watched.size(), -1));
       if (watched[1].revents != 0) note_signal(signals);
-      if (stop_ || watched[2].revents != 0) return Wrote::stopped;
+      if (stop_ || watched[2].revents != 0) return ends(Wrote::stopped);
       if (watched[0].revents == 0) continue;
     }
     const Bytes rest = drop(pending_, done);
@@ -156,14 +172,16 @@ Result<CaptureClient::Wrote> CaptureClient::write(int out, bool waits, int signa
     if (put >= 0) {
       done += static_cast<std::size_t>(put);
     } else if (errno == EPIPE) {
-      return Wrote::reader_gone;
-    } else if (errno != EINTR && errno != EAGAIN) {
-      return fail("cannot write the recording: {}; it ends with frame {} at most", std::strerror(errno),
+      return ends(Wrote::reader_gone);
+    } else if (const int error = errno; error != EINTR && error != EAGAIN) {
+      account(Bytes(pending_).first(done));
+      return fail("cannot write the recording: {}; it ends with frame {}", std::strerror(error),
                   summary_.frames);
     }
   }
+  const Wrote all = ends(Wrote::all);
   pending_.clear();
-  return Wrote::all;
+  return all;
 }
 
 // The first one asks for an orderly end, the next one for one at once.
@@ -190,13 +208,21 @@ Result<CaptureClient::Summary> CaptureClient::copy(int out, int signals, std::op
     if (auto taken = take_blocks(count); !taken) return tl::unexpected(taken.error());
     const auto wrote = write(out, waits, signals);
     if (!wrote) return tl::unexpected(wrote.error());
-    if (*wrote == Wrote::reader_gone) summary_.end = End::reader_gone;
-    if (*wrote != Wrote::all || stop_ || is_over(timer_.get())) return summary_;
-    if (!more) {
+    if (*wrote == Wrote::reader_gone) {
+      summary_.end = End::reader_gone;
+      return summary_;
+    }
+    if (*wrote == Wrote::all && !more) {
       if (!timer_) summary_.end = End::instance_gone;
       return summary_;
     }
-    if (count && summary_.frames == *count) finish();
+    if (*wrote == Wrote::stopped || stop_ || is_over(timer_.get())) {
+      // Of what was asked for nothing is missing where only the numbers at the end are.
+      const bool complete = *wrote == Wrote::all && count && taken_ == *count;
+      summary_.end = complete ? End::asked : End::cut;
+      return summary_;
+    }
+    if (count && taken_ == *count) finish();
     std::array<pollfd, 4> watched{{{.fd = socket_.get(), .events = POLLIN, .revents = 0},
                                    {.fd = signals, .events = POLLIN, .revents = 0},
                                    {.fd = waits ? out : -1, .events = 0, .revents = 0},
@@ -219,6 +245,14 @@ Result<UniqueFd> open_recording(const std::string& path) {
   UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   if (!file) {
     return fail("cannot record to {}: open: {}; give -w a path that can be written", path,
+                std::strerror(errno));
+  }
+  // One that was there already keeps its mode.
+  struct stat status {};
+  const bool ours =
+      ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == ::geteuid();
+  if (ours && ::fchmod(file.get(), 0600) != 0) {
+    return fail("cannot record to {}: keep others from reading it: {}; give -w another path", path,
                 std::strerror(errno));
   }
   return file;

@@ -16,8 +16,9 @@ namespace sf::control {
 
 class CaptureClient {
  public:
-  // Why it is over.
-  enum class End { asked, reader_gone, instance_gone };
+  // Why it is over. `cut`: before all had been written that there was; the last block may not be whole.
+  enum class End { asked, reader_gone, instance_gone, cut };
+  // Of what has been written, whole.
   struct Summary {
     std::uint64_t frames = 0;
     std::uint64_t lost = 0;  // which the instance had no room for
@@ -42,6 +43,7 @@ class CaptureClient {
   [[nodiscard]] Result<void> take_blocks(std::optional<std::uint64_t> count);
   void take_block(Bytes block, std::optional<std::uint64_t> count);
   [[nodiscard]] Result<Wrote> write(int out, bool waits, int signals);
+  void account(Bytes written);
   void note_signal(int signals);
   void finish();
 
@@ -51,6 +53,7 @@ class CaptureClient {
   std::string refusal_;
   std::vector<std::uint8_t> came_;     // begins with a block
   std::vector<std::uint8_t> pending_;  // to be written
+  std::uint64_t taken_ = 0;            // frames
   Summary summary_;
   bool stop_ = false;  // at once, whatever is left
 };

@@ -6,6 +6,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -74,14 +75,18 @@ struct MetricsServer::Client {
   unsigned age = 0;  // ticks
 };
 
-MetricsServer::MetricsServer(MetricsAddress address, Text text, Duration tick)
-    : address_(std::move(address)), make_text_(std::move(text)), tick_(tick), next_id_(kFirstClient) {}
+MetricsServer::MetricsServer(MetricsAddress address, Text text, Duration tick, Duration text_kept)
+    : address_(std::move(address)),
+      make_text_(std::move(text)),
+      tick_(tick),
+      text_kept_(text_kept),
+      next_id_(kFirstClient) {}
 
 MetricsServer::~MetricsServer() = default;
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::open(const MetricsAddress& address, Text text,
-                                                           Duration tick) {
-  std::unique_ptr<MetricsServer> server(new MetricsServer(address, std::move(text), tick));
+                                                           Duration tick, Duration text_kept) {
+  std::unique_ptr<MetricsServer> server(new MetricsServer(address, std::move(text), tick, text_kept));
   if (auto done = server->listen(); !done) return tl::unexpected(done.error());
   return server;
 }
@@ -91,8 +96,9 @@ Result<void> MetricsServer::listen() {
   const int family = on_path ? AF_UNIX : address_.at.address.is_v4() ? AF_INET : AF_INET6;
   epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
   timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  text_timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   listener_.reset(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!epoll_ || !timer_ || !listener_) {
+  if (!epoll_ || !timer_ || !text_timer_ || !listener_) {
     return fail("cannot serve metrics at {}: {}; choose another address", address_.to_string(),
                 std::strerror(errno));
   }
@@ -149,7 +155,6 @@ void MetricsServer::on_ready() {
       on_client(id);
     }
   }
-  text_.reset();
   update();
 }
 
@@ -160,12 +165,24 @@ void MetricsServer::accept_clients() {
       starved_ = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
       return;
     }
-    if (clients_.size() >= kMaxClients) clients_.erase(clients_.begin());
+    if (clients_.size() >= kMaxClients) make_room();
     const ClientId id = next_id_++;
     watch(EPOLL_CTL_ADD, fd.get(), EPOLLIN, id);
     clients_.emplace(id, std::make_unique<Client>()).first->second->fd = std::move(fd);
     on_client(id);  // most have said all by now, and would else wait behind those that come next
   }
+}
+
+// First of those that have had their reply, then of those that have asked nothing, then of all: the one that
+// came first.
+void MetricsServer::make_room() {
+  const auto is_done = [](const auto& one) { return one.second->state == Client::State::draining; };
+  const auto is_silent = [](const auto& one) {
+    return one.second->state == Client::State::reading && one.second->request.empty();
+  };
+  auto victim = std::ranges::find_if(clients_, is_done);
+  if (victim == clients_.end()) victim = std::ranges::find_if(clients_, is_silent);
+  clients_.erase(victim != clients_.end() ? victim : clients_.begin());
 }
 
 void MetricsServer::on_client(ClientId id) {
@@ -202,6 +219,20 @@ bool MetricsServer::read(ClientId id, Client& client) {
   return write(id, client);
 }
 
+// Each time all shards stop for it: those that ask too often get what the last one got.
+const std::string& MetricsServer::text() {
+  std::uint64_t expirations = 0;
+  const bool kept = text_ && text_kept_ > Duration::zero() &&
+                    ::read(text_timer_.get(), &expirations, sizeof(expirations)) < 0;
+  if (kept) return *text_;
+  text_ = make_text_();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(text_kept_);
+  itimerspec once{};
+  once.it_value = {.tv_sec = seconds.count(), .tv_nsec = (text_kept_ - seconds).count()};
+  static_cast<void>(::timerfd_settime(text_timer_.get(), 0, &once, nullptr));
+  return *text_;
+}
+
 // Empty: the request has not ended.
 std::string MetricsServer::answer(const std::string& request) {
   const HttpRequest parsed = parse_http_request(request);
@@ -224,8 +255,7 @@ std::string MetricsServer::answer(const std::string& request) {
   if (!head && parsed.method != "GET") {
     return http_reply({.status = 405, .body = "405: the metrics can be got, and nothing else\n"});
   }
-  if (!text_) text_ = make_text_();
-  return http_reply({.status = 200, .type = kMetricsType, .body = *text_, .head = head});
+  return http_reply({.status = 200, .type = kMetricsType, .body = text(), .head = head});
 }
 
 bool MetricsServer::write(ClientId id, Client& client) {

@@ -4,9 +4,10 @@
 //
 // Nothing here waits. As control/server.hh: all descriptors are in one epoll instance that the caller watches
 // with its own, and on_ready() does a bounded amount of work: one read or write per client that is ready, at
-// most kAcceptsPerTurn new clients, and the text is made once for all that ask in the same turn. A reply
-// waits in its client's buffer until it is taken. Where kMaxClients are there, the one that came first makes
-// room for the next: who asks at once is answered at once, however many others say nothing.
+// most kAcceptsPerTurn new clients, and the text, for which all shards are asked, is made once for all that
+// ask within kTextKept. A reply waits in its client's buffer until it is taken. Where kMaxClients are
+// there, the next one takes the place of one that has had its reply, else of one that has asked nothing, else
+// of the one that came first: who asks at once is answered at once, however many others say nothing.
 #pragma once
 
 #include <cstdint>
@@ -31,11 +32,15 @@ class MetricsServer {
   static constexpr unsigned kReadTicks = 5;    // for the request
   static constexpr unsigned kTotalTicks = 15;  // until the reply has been taken
 
+  static constexpr Duration kTextKept = 200ms;  // however many ask
+
   using Text = std::function<std::string()>;
 
-  // Listens; `text` makes the metrics. `tick` is the unit of the limits above; tests make it short.
+  // Listens; `text` makes the metrics. `tick` is the unit of the limits above; tests make it short, and
+  // `text_kept` as well.
   [[nodiscard]] static Result<std::unique_ptr<MetricsServer>> open(const MetricsAddress& address, Text text,
-                                                                   Duration tick = 1s);
+                                                                   Duration tick = 1s,
+                                                                   Duration text_kept = kTextKept);
   MetricsServer(const MetricsServer&) = delete;
   MetricsServer& operator=(const MetricsServer&) = delete;
   // Removes the socket file, if there is one and it is still this one.
@@ -53,17 +58,19 @@ class MetricsServer {
   struct Client;
   using ClientId = std::uint64_t;
 
-  MetricsServer(MetricsAddress address, Text text, Duration tick);
+  MetricsServer(MetricsAddress address, Text text, Duration tick, Duration text_kept);
 
   [[nodiscard]] Result<void> listen();
   [[nodiscard]] Result<void> bind_to_port();
   void accept_clients();
+  void make_room();
   void on_client(ClientId id);
   void on_tick();
   // Each false where the client is done with.
   [[nodiscard]] bool read(ClientId id, Client& client);
   [[nodiscard]] bool write(ClientId id, Client& client);
   [[nodiscard]] bool drain(Client& client) const;
+  [[nodiscard]] const std::string& text();
   [[nodiscard]] std::string answer(const std::string& request);
   void update();
   void watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const;
@@ -71,7 +78,9 @@ class MetricsServer {
   MetricsAddress address_;
   Text make_text_;
   Duration tick_;
-  std::optional<std::string> text_;  // of this turn
+  Duration text_kept_;
+  std::optional<std::string> text_;
+  UniqueFd text_timer_;  // readable once text_ is too old
   std::optional<SocketFile> file_;
   UniqueFd listener_;
   UniqueFd timer_;

@@ -18,7 +18,7 @@
 //     set_policy      {"name":"FILE","text":"…"}      the same, of the new one
 //     insert_rule     {"action":"allow","rule":"…"}   the same
 //     reset_policy                                    the same
-//     capture         {"filter":"1\n6 0 0 262144"…,  instead of a reply: pcapng, until the client closes, or
+//     capture         {"filter":"1\n6 0 0 262144",   instead of a reply: pcapng, until the client closes, or
 //                      "snap_length":262144}          shuts down writing, which has it end in good order
 //     statistics                                      what engine::Totals has, "drops" by reason, and the
 //                                                     policy's "refusals" with the first ones "refused"

@@ -4,8 +4,9 @@
 //                  │                                                   ^  │
 //                  └───(too large, or idle)────────── an error ────────┘  └── draining, where more was sent
 //                                                                             than anybody has read
-//                  └───(a request for a stream)── streaming ──(client shuts down writing)── the rest ──
-//                  closed
+//                  └───(a request for a stream)── streaming ──(client shuts down writing)── the rest
+//                                                                                              │
+//                                                                                            closed
 //
 // Nothing here waits. All descriptors are in one epoll instance that the caller watches with its own, and
 // on_ready() does a bounded amount of work: one read or write per client that is ready, of which there are

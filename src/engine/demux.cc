@@ -170,9 +170,16 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     drop(DropReason::policy_refused);
     return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
   }
-  if (!tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key, route)}, now)) {
-    refusals_.refused(FlowProtocol::tcp, FlowCause::limit, key, now);
-    drop(DropReason::flow_limit);
+  switch (tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key, route)}, now)) {
+    case TcpFlows::Opened::yes:
+      break;
+    case TcpFlows::Opened::lost:  // the guest asks again: nobody was refused
+      drop(DropReason::rate_limited);
+      break;
+    case TcpFlows::Opened::full:
+      refusals_.refused(FlowProtocol::tcp, FlowCause::limit, key, now);
+      drop(DropReason::flow_limit);
+      break;
   }
 }
 

@@ -1,5 +1,5 @@
-// How many ICMP errors may be originated (RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8): a token
-// bucket.
+// How often something may be done, as a token bucket: ICMP errors be originated (RFC 4443 section 2.4 (f),
+// RFC 1812 section 4.3.2.8), half-open flows make room.
 #pragma once
 
 #include <algorithm>

@@ -209,6 +209,8 @@ FlowList Shard::flows(std::size_t limit) {
   list.cut(limit);
   for (FlowInfo& flow : list.flows) {
     if (flow.socket != host::kNoSocket) flow.remote_rtt = host_.round_trip(flow.socket);
+    // Of those that are left alone: a copy of each name would be the most of the work.
+    if (flow.protocol == FlowInfo::Protocol::tcp) flow.name = tcp_.name_of({flow.guest, flow.remote});
   }
   return list;
 }
@@ -223,8 +225,7 @@ void Shard::gather_flows(std::vector<FlowInfo>& all) {
     const Duration rtt = flow.connection.transmit().rtt().smoothed();
     if (rtt != Duration::zero()) info.rtt = rtt;
     info.socket = flow.socket;
-    if (flow.notes != nullptr) info.name = flow.notes->name;
-    all.push_back(info);
+    all.push_back(std::move(info));
   });
   const auto add = [&](FlowInfo::Protocol protocol, const auto& flow, const Endpoint& remote, bool inbound) {
     all.push_back({.protocol = protocol, .inbound = inbound, .guest = flow.guest, .remote = remote});

@@ -31,17 +31,17 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
   return true;
 }
 
-bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn, Destination to,
-                    Time now) {
+TcpFlows::Opened TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
+                                Destination to, Time now) {
   if (half_open_ >= half_open_limit_) {
     // Each costs several system calls. In a faster flood the rest of the SYNs is lost, and the flows that
     // there are go on; a program that means it sends its SYN again.
-    if (!room_.admit(now)) return false;
+    if (!room_.admit(now)) return Opened::lost;
     refuse_oldest_half_open(now);
   }
   if (table_.size() >= limit_) {
     translator_.refuse_segment(from, key.guest, key.remote, syn);
-    return false;
+    return Opened::full;
   }
   const Handle handle = table_.insert(key, translator_.accept(key.guest, key.remote, syn, now), key, from);
   Entry& entry = table_.existing(handle);
@@ -54,7 +54,7 @@ bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpS
   if (watch_ != nullptr) begin_notes(entry, now);
   translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
   settle(handle, entry, now);
-  return true;
+  return Opened::yes;
 }
 
 bool TcpFlows::replaceable(const Entry& entry) {
@@ -106,6 +106,11 @@ std::optional<TcpFlows::Idle> TcpFlows::idle(const Entry& entry) {
 std::optional<TcpFlows::Idle> TcpFlows::idle(Handle handle) {
   const Entry* entry = table_.get(handle);
   return entry != nullptr ? idle(*entry) : std::nullopt;
+}
+
+std::string TcpFlows::name_of(const FlowKey& key) {
+  const Entry* entry = table_.get(table_.find(key));
+  return entry != nullptr && entry->flow.notes != nullptr ? entry->flow.notes->name : std::string();
 }
 
 void TcpFlows::end(Handle handle, Time now) {

@@ -46,10 +46,11 @@ class TcpFlows {
                                 Time now);
   // A SYN of no flow. Where too many are half-open, the oldest of those is refused to make room: a flood of
   // SYNs towards hosts that never answer takes nothing from connections that do; so many times a second, that
-  // is, and what is beyond that is lost. False: it was lost, or there is no room for another flow at all, and
-  // the guest was told.
-  [[nodiscard]] bool open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
-                          Destination to, Time now);
+  // is, and what is beyond that is lost. `full`: there is no room for another flow at all, and the guest was
+  // told.
+  enum class Opened { yes, lost, full };
+  [[nodiscard]] Opened open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
+                            Destination to, Time now);
   // A client of a published port: sends a SYN to `key.guest`. False: there is no room, or such a flow
   // already; the client's socket was reset.
   [[nodiscard]] bool dial(const FlowKey& key, const MacAddress& to, host::SocketId client, host::Host& host,
@@ -62,6 +63,8 @@ class TcpFlows {
   void for_each(Visitor&& visit) {
     table_.for_each([&](Handle, Entry& entry) { visit(entry.flow, entry.inbound); });
   }
+  // Of the remote end; empty where nobody keeps a record of flows.
+  [[nodiscard]] std::string name_of(const FlowKey& key);
   [[nodiscard]] const tcp::Counters& counters() const { return translator_.counters(); }
   // Of a flow that holds a socket and moves nothing, since when; `unanswered`: one side has not answered yet.
   struct Idle {

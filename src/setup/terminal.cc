@@ -64,7 +64,23 @@ Terminal::~Terminal() {
 }
 
 void Terminal::enter(Duration interval) {
-  interval_ = interval;
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(interval);
+  itimerspec period{};
+  period.it_interval = {.tv_sec = seconds.count(), .tv_nsec = (interval - seconds).count()};
+  period.it_value = period.it_interval;
+  static_cast<void>(::timerfd_settime(timer_.get(), 0, &period, nullptr));
+  take_screen();
+}
+
+// In the background the screen is somebody else's, and to change the terminal's modes stops a program, which
+// then takes no signal that is to end it. It is looked at again at the next signal and whenever it is due.
+void Terminal::take_screen() {
+  const pid_t foreground = ::tcgetpgrp(tty_.get());
+  background_ = foreground >= 0 && foreground != ::getpgrp();
+  if (background_) {
+    give_screen_back();
+    return;
+  }
   entered_ = true;
   termios raw = before_;
   // ISIG stays: Ctrl-C and Ctrl-Z are signals.
@@ -73,11 +89,19 @@ void Terminal::enter(Duration interval) {
   raw.c_cc[VTIME] = 0;
   static_cast<void>(::tcsetattr(tty_.get(), TCSANOW, &raw));
   write(kEnter);
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(interval);
-  itimerspec period{};
-  period.it_interval = {.tv_sec = seconds.count(), .tv_nsec = (interval - seconds).count()};
-  period.it_value = period.it_interval;
-  static_cast<void>(::timerfd_settime(timer_.get(), 0, &period, nullptr));
+}
+
+// From the background, after a stop that could not be noticed: the modes are the shell's own already.
+void Terminal::give_screen_back() {
+  output_.clear();
+  if (!std::exchange(entered_, false)) return;
+  sigset_t stops;
+  sigset_t before;
+  sigemptyset(&stops);
+  sigaddset(&stops, SIGTTOU);
+  static_cast<void>(::sigprocmask(SIG_BLOCK, &stops, &before));  // stty tostop
+  static_cast<void>(::write(tty_.get(), kLeave.data(), kLeave.size()) < 0);
+  static_cast<void>(::sigprocmask(SIG_SETMASK, &before, nullptr));
 }
 
 void Terminal::leave() {
@@ -109,7 +133,9 @@ void Terminal::flush() {
 
 Terminal::Event Terminal::wait() {
   flush();
-  const auto wanted = static_cast<short>(output_.empty() ? POLLIN : POLLIN | POLLOUT);
+  // What is typed meanwhile is the shell's, and reading it would stop this.
+  const short keys_wanted = background_ ? 0 : POLLIN;
+  const auto wanted = static_cast<short>(output_.empty() ? keys_wanted : keys_wanted | POLLOUT);
   std::array<pollfd, 3> watched{{{.fd = tty_.get(), .events = wanted, .revents = 0},
                                  {.fd = signals_.get(), .events = POLLIN, .revents = 0},
                                  {.fd = timer_.get(), .events = POLLIN, .revents = 0}}};
@@ -118,6 +144,10 @@ Terminal::Event Terminal::wait() {
   if (watched[1].revents != 0) read_signals(event);
   std::uint64_t expirations = 0;
   event.due = ::read(timer_.get(), &expirations, sizeof(expirations)) > 0;
+  if (background_ && event.due && event.ended_by == 0) {
+    take_screen();
+    event.redraw = !background_;
+  }
   if ((watched[0].revents & POLLIN) != 0) {
     std::array<char, 256> keys;
     const ssize_t got = ::read(tty_.get(), keys.data(), keys.size());
@@ -131,6 +161,20 @@ Terminal::Event Terminal::wait() {
 }
 
 void Terminal::read_signals(Event& event) {
+  Seen seen = take_signals(event);
+  if (seen.stop && event.ended_by == 0) {
+    stop_until_continued();
+    static_cast<void>(take_signals(event));  // with the SIGCONT, and whatever else came meanwhile
+    seen.continued = true;
+  }
+  // Somebody may have stopped it by another signal, too.
+  if (!seen.continued || event.ended_by != 0) return;
+  take_screen();
+  event.redraw = true;
+}
+
+Terminal::Seen Terminal::take_signals(Event& event) {
+  Seen seen;
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
     switch (static_cast<int>(info.ssi_signo)) {
@@ -138,25 +182,32 @@ void Terminal::read_signals(Event& event) {
         event.redraw = true;
         break;
       case SIGTSTP:
-        stop_until_continued();
-        event.redraw = true;
+        seen.stop = true;
         break;
-      case SIGCONT:  // somebody has stopped it by another signal
-        if (entered_) enter(interval_);
-        event.redraw = true;
+      case SIGCONT:
+        seen.continued = true;
         break;
       default:
         event.ended_by = static_cast<int>(info.ssi_signo);
         break;
     }
   }
+  return seen;
 }
 
+// By the signal itself, and not SIGSTOP: where no shell is there that could continue it, the kernel leaves it
+// running.
 void Terminal::stop_until_continued() {
-  const bool entered = entered_;
   leave();
-  static_cast<void>(::raise(SIGSTOP));
-  if (entered) enter(interval_);
+  struct sigaction plain {};
+  plain.sa_handler = SIG_DFL;
+  static_cast<void>(::sigaction(SIGTSTP, &plain, nullptr));
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTSTP);
+  static_cast<void>(::raise(SIGTSTP));
+  static_cast<void>(::sigprocmask(SIG_UNBLOCK, &stop, nullptr));
+  static_cast<void>(::sigprocmask(SIG_BLOCK, &stop, nullptr));
 }
 
 }  // namespace sf::setup

@@ -40,32 +40,42 @@ class Terminal {
   Terminal& operator=(const Terminal&) = delete;
   ~Terminal();  // leaves
 
-  // A screen of its own, keys one by one and not shown. wait() is due once per `interval` from then on.
+  // A screen of its own, keys one by one and not shown. wait() is due once per `interval` from then on. In
+  // the background it waits until it is in the foreground; what is written until then is nobody's.
   void enter(Duration interval);
   void leave();
 
   [[nodiscard]] Size size() const;
   void write(std::string_view text) {
+    if (background_) return;
     output_ += text;
     flush();
   }
   // What was written before has not gone out yet: it is no use to write more.
-  [[nodiscard]] bool is_behind() const { return !output_.empty(); }
+  [[nodiscard]] bool is_behind() const { return background_ || !output_.empty(); }
   [[nodiscard]] Event wait();
 
  private:
   Terminal(UniqueFd tty, UniqueFd signals, UniqueFd timer);
 
+  struct Seen {
+    bool stop = false;
+    bool continued = false;
+  };
+
   void flush();
+  void take_screen();
+  void give_screen_back();
   void read_signals(Event& event);
+  [[nodiscard]] Seen take_signals(Event& event);
   void stop_until_continued();
 
   UniqueFd tty_;  // an open file of its own: that it never waits is nobody else's business
   UniqueFd signals_;
   UniqueFd timer_;
   termios before_{};
-  Duration interval_{};
   bool entered_ = false;
+  bool background_ = false;
   std::string output_;
 };
 

@@ -199,7 +199,12 @@ def test_a_signal_ends_it_though_nobody_reads(found, capture, bulk):
     with capture(guest) as it:
         guest.run(["curl", "-sS", "-o", "/dev/null", f"http://{WAN4}/file/bulk"], timeout=60)
         it.process.send_signal(signal.SIGTERM)
-        assert it.process.wait(10) == 0
+        assert it.process.wait(10) == 1
+        errors = it.process.stderr.read().decode()
+        while it.read(10):
+            pass
+        found_numbers = re.match(r"slirp-forwarder: (\d+) frames captured, \d+ dropped; cut off behind them, ", errors)
+        assert found_numbers and int(found_numbers[1]) == len(it.frames()) > 0, errors
 
 
 def test_killed_captures_leave_nothing_behind(lab, found, capture):

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_shows_sorts_resizes_and_quits(lab, tmux, busy):
     terminal = tmux()
     before = terminal.state()
     terminal.line(f"{lab.binary} top --interval 0.3; echo status=$?")
-    screen = terminal.wait_for(lambda it: it if re.search(r"^tcp .*:7 .* [KM]iB/s +[\d.]+ [KM]iB/s", it, re.M) and "▁" in it + "█" else None)
+    screen = terminal.wait_for(lambda it: it if re.search(r"^tcp .*:7 .* [KM]iB/s +[\d.]+ [KM]iB/s", it, re.M) and ("▁" in it or "█" in it) else None)
     title, *_ = screen.splitlines()
     assert re.match(rf"slirp-forwarder {busy.forwarder}  up \d+s  10\.0\.2\.100 fd00::100  sh -c", title), screen
     assert re.search(r"^from guest +[\d.]+ [KM]iB/s .* max ", screen, re.M) and re.search(r"^to guest +[\d.]+ [KM]iB/s", screen, re.M)
@@ -192,6 +193,72 @@ def test_signals(lab, tmux, busy, how):
     status = {"term": 143, "hup": 129, "stop": 0, "interrupt": 0}[how]
     terminal.wait_for(lambda it: (f"status={status}" in it or how == "stop") and "sort:" not in it)
     assert terminal.state() == before
+
+
+def state_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return file.read().split(") ")[1][0]
+
+
+def test_in_the_background(lab, tmux, busy):
+    """Continued there, it neither draws nor stops again; a signal ends it there; in the foreground it goes on."""
+    terminal = tmux()
+    before = terminal.state()
+
+    def stopped():
+        terminal.line(f"{lab.binary} top --interval 0.3; echo status=$?")
+        terminal.wait_for(lambda it: "sort:" in it)
+        pid = int(lab.user_run(["pgrep", "-u", "sftest", "-nf", "slirp-forwarder top"]).stdout)
+        terminal.keys("C-z")
+        wait_for(lambda: state_of(pid) == "T", 5, "it to be stopped")
+        terminal.wait_for(lambda it: "sort:" not in it and "status=" in it)
+        return pid
+
+    top = stopped()
+    os.kill(top, signal.SIGCONT)
+    wait_for(lambda: state_of(top) != "T", 5, "it to be continued")
+    time.sleep(1)
+    assert state_of(top) != "T" and "sort:" not in terminal.screen()
+    terminal.line("fg")
+    terminal.wait_for(lambda it: "sort:" in it)
+    terminal.keys("q")
+    terminal.wait_for(lambda it: "sort:" not in it)
+    terminal.line("clear")
+    top = stopped()
+    os.kill(top, signal.SIGTERM)
+    os.kill(top, signal.SIGCONT)
+    wait_for(lambda: not os.path.exists(f"/proc/{top}") or state_of(top) == "Z", 5, "its end")
+    assert terminal.state() == before
+
+
+def test_where_no_shell_could_continue_it(lab, listed, runtime):
+    """Its process group is orphaned, as under ssh -t: Ctrl-Z does not stop it."""
+    guest = listed()
+    code = """
+import os, pty, select, sys, time
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp(sys.argv[1], sys.argv[1:])
+got = b''
+def until(text):
+    global got
+    deadline = time.monotonic() + 10
+    while text not in got:
+        assert time.monotonic() < deadline, got
+        if select.select([fd], [], [], 0.1)[0]:
+            got += os.read(fd, 65536)
+    got = got.split(text, 1)[1]
+until(b'sort:')
+os.write(fd, b'\\x1a')
+until(b'1049l')
+until(b'sort:')
+os.write(fd, b'q')
+until(b'1049l')
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+    done = lab.user_run(["/usr/bin/python3", "-c", code, lab.binary, "top", str(guest.forwarder)],
+                        env={"XDG_RUNTIME_DIR": str(runtime), "TERM": "xterm"})
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

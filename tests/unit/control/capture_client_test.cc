@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <thread>
@@ -36,15 +37,18 @@ class CaptureClientTest : public ::testing::Test {
     if (server_.joinable()) server_.join();
   }
 
-  // The server says `text`, then closes, or waits for the client's end, says `last` and closes.
-  void serve(std::vector<std::uint8_t> text, bool waits = false, std::vector<std::uint8_t> last = {}) {
-    server_ = std::thread([this, waits, text = std::move(text), last = std::move(last)] {
+  // The server says `text`, then closes, or waits for the client's end, says `last`, after `late`, and
+  // closes.
+  void serve(std::vector<std::uint8_t> text, bool waits = false, std::vector<std::uint8_t> last = {},
+             std::chrono::milliseconds late = {}) {
+    server_ = std::thread([this, waits, late, text = std::move(text), last = std::move(last)] {
       const UniqueFd peer(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       std::array<char, 4096> request;
       EXPECT_GT(::recv(peer.get(), request.data(), request.size(), 0), 0);
       static_cast<void>(::send(peer.get(), text.data(), text.size(), MSG_NOSIGNAL));
       if (waits) {
         EXPECT_EQ(::recv(peer.get(), request.data(), request.size(), 0), 0);
+        std::this_thread::sleep_for(late);
       }
       static_cast<void>(::send(peer.get(), last.data(), last.size(), MSG_NOSIGNAL));
     });
@@ -130,6 +134,14 @@ TEST_F(CaptureClientTest, as_many_as_were_asked_for) {
   EXPECT_EQ(written().statistics.size(), 3U);
 }
 
+TEST_F(CaptureClientTest, as_many_as_were_asked_for_without_the_numbers_at_the_end) {
+  serve(recording(4), true, {}, 2500ms);
+  const auto summary = ask().copy(file().get(), signals_.get(), 4);
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->frames, 4U);
+  EXPECT_EQ(summary->end, End::asked);
+}
+
 TEST_F(CaptureClientTest, a_reader_that_goes_away_while_nothing_comes) {
   serve(recording(1), true);
   std::array<int, 2> ends{};
@@ -160,7 +172,39 @@ TEST_F(CaptureClientTest, a_signal_while_the_reader_does_nothing) {
   const auto summary = ask().copy(writer.get(), signals_.get(), {});
   impatient.join();
   ASSERT_TRUE(summary);
-  EXPECT_EQ(summary->end, End::asked);
+  EXPECT_EQ(summary->end, End::cut);
+  std::vector<std::uint8_t> bytes(std::size_t{1} << 20);
+  const ssize_t got = ::read(reader.get(), bytes.data(), bytes.size());
+  ASSERT_GT(got, 0);
+  // Of a multiple of 4 KiB no block needs to end there.
+  std::size_t whole = 0;
+  std::size_t frames = 0;
+  const auto in_bytes = static_cast<std::size_t>(got);
+  for (std::uint32_t length = 0; whole + 8 <= in_bytes; whole += length) {
+    std::memcpy(&length, &bytes[whole + 4], sizeof(length));
+    if (whole + length > in_bytes) break;
+    std::uint32_t type = 0;
+    std::memcpy(&type, &bytes[whole], sizeof(type));
+    frames += type == wire::pcapng::kEnhancedPacket ? 1U : 0U;
+  }
+  EXPECT_EQ(summary->frames, frames);
+  EXPECT_LT(frames, 20'000U);
+}
+
+TEST_F(CaptureClientTest, a_second_signal_cuts_it_off) {
+  serve(recording(1), true, {}, 500ms);
+  CaptureClient client = ask();
+  std::thread impatient([this] {
+    for (int i = 0; i < 2; ++i) {
+      std::this_thread::sleep_for(100ms);
+      ::eventfd_write(signals_.get(), 1);
+    }
+  });
+  const auto summary = client.copy(file().get(), signals_.get(), {});
+  impatient.join();
+  ASSERT_TRUE(summary);
+  EXPECT_EQ(summary->end, End::cut);
+  EXPECT_EQ(summary->frames, 1U);
 }
 
 TEST_F(CaptureClientTest, a_refusal_in_pieces) {
@@ -192,6 +236,18 @@ TEST_F(CaptureClientTest, a_disk_that_is_full) {
   const auto summary = client.copy(full.get(), signals_.get(), {});
   ASSERT_FALSE(summary);
   EXPECT_THAT(summary.error().message, HasSubstr("No space left"));
+}
+
+TEST_F(CaptureClientTest, a_file_that_was_there_is_for_its_owner_alone) {
+  UniqueFd before(::open(file_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  ASSERT_EQ(::fchmod(before.get(), 0644), 0);
+  ASSERT_EQ(::write(before.get(), "old", 3), 3);
+  const UniqueFd now = file();
+  struct stat status {};
+  ASSERT_EQ(::stat(file_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0600U);
+  EXPECT_EQ(status.st_size, 0);
+  EXPECT_TRUE(open_recording("/dev/null"));
 }
 
 TEST_F(CaptureClientTest, a_file_that_cannot_be_made) {

@@ -24,7 +24,7 @@ constexpr const char* kRequest = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 class MetricsServerTest : public testing::Test {
  protected:
   void SetUp() override { start(1h); }
-  void start(Duration tick) {
+  void start(Duration tick, Duration text_kept = 0ms) {
     server.reset();
     auto opened = MetricsServer::open(
         {path, {}},
@@ -32,7 +32,7 @@ class MetricsServerTest : public testing::Test {
           ++made;
           return body;
         },
-        tick);
+        tick, text_kept);
     ASSERT_TRUE(opened.has_value()) << opened.error().message;
     server = *std::move(opened);
   }
@@ -100,7 +100,19 @@ TEST_F(MetricsServerTest, byte_by_byte) {
   EXPECT_THAT(client.reply(), EndsWith("a 1\n"));
 }
 
-TEST_F(MetricsServerTest, the_text_is_made_once_for_all_that_ask_in_a_turn) {
+TEST_F(MetricsServerTest, the_text_is_made_anew_when_it_is_old) {
+  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  body = "a 2\n";
+  EXPECT_THAT(ask(kRequest), EndsWith("a 2\n"));
+  start(1h, 100ms);
+  const auto begin = std::chrono::steady_clock::now();
+  made = 0;
+  while (made < 3) EXPECT_THAT(ask(kRequest), EndsWith("a 2\n"));
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, 200ms);
+}
+
+TEST_F(MetricsServerTest, the_text_is_made_once_for_all_that_ask_together) {
+  start(1h, 1h);
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 5; ++i) clients.push_back(std::make_unique<RawClient>(path));
   for (const auto& client : clients) client->send(kRequest);
@@ -109,9 +121,9 @@ TEST_F(MetricsServerTest, the_text_is_made_once_for_all_that_ask_in_a_turn) {
     EXPECT_TRUE(client->closed());
     EXPECT_THAT(client->reply(), EndsWith("a 1\n"));
   }
-  EXPECT_EQ(made, 1);
   body = "a 2\n";
-  EXPECT_THAT(ask(kRequest), EndsWith("a 2\n"));
+  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  EXPECT_EQ(made, 1);
 }
 
 TEST_F(MetricsServerTest, silent_clients_keep_nobody_out) {
@@ -125,6 +137,34 @@ TEST_F(MetricsServerTest, silent_clients_keep_nobody_out) {
   std::size_t left = 0;
   for (const auto& client : silent) left += client->closed() ? 0U : 1U;
   EXPECT_EQ(left, MetricsServer::kMaxClients - 1);
+}
+
+TEST_F(MetricsServerTest, a_full_house_loses_first_whom_it_costs_nothing) {
+  body.assign(4 << 20, 'x');
+  RawClient reads(path);  // slowly
+  reads.send(kRequest);
+  turns();
+  RawClient begun(path);
+  begun.send("GET /me");
+  RawClient silent(path);
+  RawClient done(path);  // and stays
+  done.send("nonsense\r\n\r\n");
+  std::vector<std::unique_ptr<RawClient>> more;
+  const auto fill = [&](std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) more.push_back(std::make_unique<RawClient>(path));
+    for (const auto& one : more) one->send("G");
+    turns();
+  };
+  fill(MetricsServer::kMaxClients - 4);
+  EXPECT_FALSE(silent.closed());
+  fill(1);  // in the place of the one that has had its reply
+  EXPECT_FALSE(silent.closed());
+  EXPECT_FALSE(begun.closed());
+  fill(1);
+  EXPECT_TRUE(silent.closed());
+  EXPECT_FALSE(begun.closed());
+  EXPECT_TRUE(run_until([&] { return reads.closed(); }));
+  EXPECT_GT(reads.reply().size(), body.size()) << "it was in the middle of its reply";
 }
 
 TEST_F(MetricsServerTest, a_turn_takes_a_few_clients_only) {

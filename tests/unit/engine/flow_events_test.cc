@@ -158,6 +158,20 @@ TEST_P(FlowEvents, NoRoom) {
   EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::refused, FlowCause::limit)));
 }
 
+// They come again: nobody was refused.
+TEST_P(FlowEvents, SynsThatAreLostInAFlood) {
+  config_.limits.half_open = 1;
+  start();
+  std::uint16_t port = 1;
+  for (; port <= 1 + TcpFlows::kRoomAtOnce; ++port) frame(syn_frame(remote(), port));
+  EXPECT_EQ(drops(wire::DropReason::rate_limited), 0U);
+  watch_.take();
+  frame(syn_frame(remote(), port));
+  EXPECT_THAT(watch_.take(), IsEmpty());
+  EXPECT_EQ(drops(wire::DropReason::rate_limited), 1U);
+  EXPECT_EQ(drops(wire::DropReason::flow_limit), 0U);
+}
+
 TEST_P(FlowEvents, TheProgramsEnd) {
   connect();
   frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));

@@ -41,7 +41,8 @@ class TcpFlowsTest : public testing::Test {
   bool hear(std::uint16_t port, const wire::TcpSegment& s) {
     if (flows_.on_segment(key(port), kGuestMac, s, now_)) return true;
     if (!s.flags.syn) return false;
-    return flows_.open(key(port), kGuestMac, s, {key(port).remote.address, false}, now_);
+    return flows_.open(key(port), kGuestMac, s, {key(port).remote.address, false}, now_) ==
+           TcpFlows::Opened::yes;
   }
   bool open(std::uint16_t port) { return hear(port, syn(port)); }
   host::StreamHost::Socket& socket_of(std::size_t index) { return host_.sockets.at(index); }
