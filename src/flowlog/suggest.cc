@@ -38,8 +38,9 @@ struct Use {
   bool icmp = false;
 
   void add(Protocol protocol, std::uint16_t port) {
-    if (protocol == Protocol::tcp) tcp.insert(port);
-    if (protocol == Protocol::udp) udp.insert(port);
+    // No rule is about port 0: datagrams to it are not allowed, rather than those to all ports.
+    if (protocol == Protocol::tcp && port != 0) tcp.insert(port);
+    if (protocol == Protocol::udp && port != 0) udp.insert(port);
     if (protocol == Protocol::icmp) icmp = true;
   }
 };
@@ -57,6 +58,12 @@ struct Refused {
   bool audited = false;
 };
 
+// Some names mean something else in a rule: a host may be called "internet".
+bool is_rule_target(const std::string& name) {
+  const auto rule = policy::parse_rule(policy::Action::allow, name);
+  return rule && rule->target == policy::Rule::Target::name && rule->name == name;
+}
+
 std::string target_text(const Target& target) {
   if (!target.is_address) return target.name;
   return target.address.is_v4() ? target.address.to_string()
@@ -65,7 +72,7 @@ std::string target_text(const Target& target) {
 
 // Nothing where it is about all ports.
 std::string ports_text(const std::set<std::uint16_t>& ports) {
-  if (ports.size() > kMostPorts || ports.contains(0)) return {};
+  if (ports.size() > kMostPorts) return {};
   std::string text;
   for (auto at = ports.begin(); at != ports.end();) {
     const unsigned first = *at;
@@ -131,7 +138,7 @@ class Suggestion {
   using Ends = std::tuple<Protocol, Endpoint, Endpoint>;
 
   [[nodiscard]] static Target target_of(const ReadRecord& record) {
-    if (record.name.empty()) return {true, {}, record.remote.address};
+    if (!is_rule_target(record.name)) return {true, {}, record.remote.address};
     return {false, record.name, {}};
   }
   void refuse(const ReadRecord& record);
@@ -157,7 +164,7 @@ void Suggestion::refuse(const ReadRecord& record) {
   std::vector<std::string> rules;
   if (record.question) {
     what = fmt::format("the DNS question for {}", record.name.empty() ? "what is no host name" : record.name);
-    if (!record.name.empty()) rules.push_back(fmt::format("allow {}:443", record.name));
+    if (is_rule_target(record.name)) rules.push_back(fmt::format("allow {}:443", record.name));
   } else {
     const std::string end =
         record.protocol == Protocol::icmp ? record.remote.address.to_string() : record.remote.to_string();
@@ -167,7 +174,7 @@ void Suggestion::refuse(const ReadRecord& record) {
     Use use;
     use.add(record.protocol, record.remote.port);
     Target target = target_of(record);
-    if (!name.empty()) target = {false, name, {}};
+    if (is_rule_target(name)) target = {false, name, {}};
     rules = rules_for(target_text(target), use);
   }
   const bool by_policy = record.reason == "policy" && !rules.empty();
@@ -216,7 +223,7 @@ void Suggestion::add(const ReadRecord& record) {
   if (record.kind == Kind::opened) open_.insert(record.id);
   seen.sent += record.bytes_from_guest;
   seen.received += record.bytes_to_guest;
-  if (!record.server_name.empty() && record.server_name != record.name)
+  if (is_rule_target(record.server_name) && record.server_name != record.name)
     seen.server_names.insert(record.server_name);
 }
 

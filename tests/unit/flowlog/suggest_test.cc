@@ -170,6 +170,36 @@ TEST_F(Suggest, NothingOfTheLogGetsOutOfAComment) {
   EXPECT_THAT(suggested(), Not(HasSubstr("\n\"")));
 }
 
+TEST_F(Suggest, ANameThatIsAGroupsOpensNoGroup) {
+  for (const char* word : {"internet", "private", "loopback", "link-local", "metadata", "INTERNET."}) {
+    opened("192.0.2.1", 443, word);
+    FlowEvent event = flow(FlowEvent::Kind::ended, "192.0.2.1", 443);
+    add(event, "a.test", word);
+    event.kind = FlowEvent::Kind::refused;
+    event.cause = FlowCause::policy;
+    add(event, word);
+    add(event, {}, word);
+    event.protocol = FlowProtocol::dns;
+    add(event, word);
+  }
+  const std::string text = suggested();
+  EXPECT_THAT(text, HasSubstr("  \"allow tcp/192.0.2.1:443\",\n"));
+  EXPECT_THAT(text, HasSubstr("the DNS question for internet (policy)\n"));
+  for (const char* word : {"internet", "private", "loopback", "link-local", "metadata"}) {
+    EXPECT_THAT(text, Not(HasSubstr(std::string("allow tcp/") + word)));
+    EXPECT_THAT(text, Not(HasSubstr(std::string("allow ") + word)));
+  }
+}
+
+TEST_F(Suggest, PortZeroIsNotAllPorts) {
+  opened("192.0.2.1", 0, {}, FlowProtocol::udp);
+  opened("192.0.2.1", 53, {}, FlowProtocol::udp);
+  opened("192.0.2.2", 0, {}, FlowProtocol::udp);
+  const std::string text = suggested();
+  EXPECT_THAT(text, HasSubstr("\"allow udp/192.0.2.1:53\""));
+  EXPECT_THAT(text, Not(HasSubstr("allow udp/192.0.2.2")));
+}
+
 TEST_F(Suggest, EmptyLogs) {
   EXPECT_THAT(suggested(), HasSubstr("# 0 flows to 0 targets"));
 }
