@@ -60,6 +60,8 @@ struct FlowNotes {
   bool told_opened = false;
   bool told_ended = false;
   bool awaits_name = false;  // the first bytes may name a server
+  bool audited = false;      // a policy would have refused it
+  bool audits_name = false;  // because of the server's name, and that has not been told yet
 };
 
 struct FlowEvent {
@@ -75,6 +77,7 @@ struct FlowEvent {
   bool inbound = false;    // through a published port
   bool loopback = false;   // and past the TAP, to the guest's loopback
   bool forwarder = false;  // to the DNS forwarder
+  bool audited = false;    // opened, ended: it would have been refused
   Endpoint guest;
   Endpoint remote;  // as the guest sees it
   Time at{};

@@ -5,15 +5,15 @@
 
 namespace sf::base {
 
-FlowPeers::Peer& FlowPeers::find(const Endpoint& remote, bool inbound, Time now) {
+FlowPeers::Peer& FlowPeers::find(const Endpoint& remote, bool inbound, Time now, bool audited) {
   if (last_ < peers_.size() && (pinned_ || peers_[last_].remote == remote)) return peers_[last_];
   const auto known = std::ranges::find(peers_, remote, &Peer::remote);
-  if (known == peers_.end()) return add(remote, inbound, now);
+  if (known == peers_.end()) return add(remote, inbound, now, audited);
   last_ = static_cast<std::size_t>(known - peers_.begin());
   return *known;
 }
 
-FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now) {
+FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now, bool audited) {
   if (peers_.size() < kMost) {
     last_ = peers_.size();
     peers_.emplace_back();
@@ -27,9 +27,15 @@ FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now) 
   peer.remote = remote;
   peer.inbound = inbound;
   peer.notes = watch_.begin(remote.address, now);
+  peer.notes.audited = audited;
   peer.last = now;
   tell(peer, FlowEvent::Kind::opened, FlowCause::none, now);
   return peer;
+}
+
+void FlowPeers::begin(const Endpoint& remote, Time now, bool audited) {
+  Peer& peer = find(remote, false, now, audited);
+  if (audited) peer.notes.audited = true;
 }
 
 void FlowPeers::pin(const Endpoint& client, Time now) {
@@ -66,6 +72,7 @@ void FlowPeers::tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Ti
   event.protocol = protocol_;
   event.cause = cause;
   event.inbound = peer.inbound;
+  event.audited = peer.notes.audited;
   event.guest = guest_;
   event.remote = peer.remote;
   event.at = now;

@@ -22,8 +22,9 @@ class FlowPeers {
   // The flow of one client of a published port: `client` is the remote end, whatever the others say.
   void pin(const Endpoint& client, Time now);
 
-  // The guest sends to `remote`: a new one is told of. Then what has left is counted.
-  void begin(const Endpoint& remote, Time now) { static_cast<void>(find(remote, false, now)); }
+  // The guest sends to `remote`: a new one is told of. Then what has left is counted. `audited`: a policy
+  // would have refused it.
+  void begin(const Endpoint& remote, Time now, bool audited = false);
   void from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
   // What the guest sends to `remote` has named a server.
   void name_server(const Endpoint& remote, std::string_view name, Time now) {
@@ -44,8 +45,8 @@ class FlowPeers {
     Time asked = kNever;  // icmp: the request that waits for its reply
   };
 
-  [[nodiscard]] Peer& find(const Endpoint& remote, bool inbound, Time now);
-  [[nodiscard]] Peer& add(const Endpoint& remote, bool inbound, Time now);
+  [[nodiscard]] Peer& find(const Endpoint& remote, bool inbound, Time now, bool audited = false);
+  [[nodiscard]] Peer& add(const Endpoint& remote, bool inbound, Time now, bool audited = false);
   void tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Time now) const;
 
   FlowWatch& watch_;

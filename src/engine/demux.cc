@@ -166,11 +166,12 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     refusals_.refused(FlowProtocol::tcp, FlowCause::unreachable, key, now);
     return send_error(in, packet, IcmpError::net_unreachable, now);
   }
-  if (gate() != nullptr && !dns && !gate_admits(policy::Protocol::tcp, key, route.address, now)) {
+  bool audited = false;
+  if (gate() != nullptr && !dns && !gate_admits(policy::Protocol::tcp, key, route.address, audited, now)) {
     drop(DropReason::policy_refused);
     return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
   }
-  if (!tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key, route)}, now)) {
+  if (!tcp_.open(key, in.from, *segment, {route.address, dns, audited, inspector_for(key, route)}, now)) {
     refusals_.refused(FlowProtocol::tcp, FlowCause::limit, key, now);
     drop(DropReason::flow_limit);
   }
@@ -181,11 +182,11 @@ std::unique_ptr<tcp::Inspector> Shard::inspector_for(const FlowKey& ends, const 
     return std::make_unique<DnsStreamInspector>(gate(), ends.guest, config_.watch);
   if (gate() == nullptr || !config_.gate->wants_server_name(policy::Protocol::tcp, ends.remote.port))
     return nullptr;
-  return std::make_unique<ServerNameInspector>(*config_.gate, ends, route.address, config_.watch);
+  return std::make_unique<ServerNameInspector>(*config_.gate, ends.remote, route.address);
 }
 
-bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address, Time now) {
-  bool audited = false;
+bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address, bool& audited,
+                        Time now) {
   const bool admitted = config_.gate->admits(protocol, ends.remote, address, now, &audited);
   if (config_.watch == nullptr || (admitted && !audited)) return admitted;
   const FlowProtocol told = protocol == policy::Protocol::tcp   ? FlowProtocol::tcp
@@ -203,9 +204,12 @@ bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Ad
 // remembered.
 template <typename Flow>
 bool Shard::admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation, const FlowKey& ends,
-                   const Address& address, Time now) {
-  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote) return true;
-  return gate_admits(protocol, ends, address, now);
+                   const Address& address, bool& audited, Time now) {
+  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote) {
+    audited = flow->audited;
+    return true;
+  }
+  return gate_admits(protocol, ends, address, audited, now);
 }
 
 void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
@@ -269,7 +273,8 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
     drop(DropReason::policy_refused);
     send_error(in, packet, IcmpError::admin_prohibited, now);
   };
-  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, ends, address, now))
+  bool audited = false;
+  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, ends, address, audited, now))
     return refuse();
   std::string server;
   const bool known = flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote;
@@ -277,14 +282,15 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
                      !(known && QuicFlows::begins_nothing(datagram.payload, segment));
   if (named) {
     const QuicFlows::Datagram whole{in.from, packet, datagram.payload, segment};
-    bool audited = false;
-    const auto verdict = quic_.judge(*gate, ends, address, whole, flow, server, audited, now);
+    bool name_audited = false;
+    const auto verdict = quic_.judge(*gate, ends, address, whole, flow, server, name_audited, now);
     if (verdict == QuicFlows::Verdict::held) return;
     if (verdict == QuicFlows::Verdict::refused) {
       refusals_.refused(FlowProtocol::udp, FlowCause::policy, ends, now);
       return refuse();
     }
-    if (audited) refusals_.audited(FlowProtocol::udp, ends, now);
+    if (name_audited) refusals_.audited(FlowProtocol::udp, ends, now);
+    audited = audited || name_audited;
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = udp_.find_or_open(ends.guest, in.from, error, now);
@@ -297,6 +303,7 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
   if (gate != nullptr) remember(*flow, generation, ends.remote);
+  flow->audited = audited;
   if (!server.empty()) {
     if (flow->peers != nullptr) flow->peers->name_server(ends.remote, server, now);
     flow->remember_server(ends.remote, std::move(server));
@@ -348,8 +355,9 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   // Once: a decision must not be remembered as a later policy's.
   const policy::Gate* const gate = this->gate();
   const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
+  bool audited = false;
   if (gate != nullptr &&
-      !admits(policy::Protocol::icmp, flow, generation, {guest, seen}, route.address, now)) {
+      !admits(policy::Protocol::icmp, flow, generation, {guest, seen}, route.address, audited, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
@@ -365,6 +373,7 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     return drop(DropReason::flow_limit);
   }
   if (gate != nullptr) remember(*flow, generation, seen);
+  flow->audited = audited;
   icmp_translator_.from_guest(*flow, packet, route.address, now);
 }
 

@@ -67,6 +67,7 @@ class Line {
     record.id = number("id");
     record.inbound = flag("inbound");
     record.forwarder = flag("forwarder");
+    record.audited = flag("audited") || record.kind == Kind::audited;
     record.guest = end("guest");
     record.remote = end("remote");
     record.server_name = policy::normalized_name(optional_text("server_name"));

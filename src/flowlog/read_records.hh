@@ -22,6 +22,7 @@ struct ReadRecord {
   policy::Protocol protocol = policy::Protocol::tcp;
   bool inbound = false;
   bool forwarder = false;
+  bool audited = false;
   Endpoint guest;
   Endpoint remote;
   std::string name;         // a host name as policies have it, or empty

@@ -150,6 +150,7 @@ void append_line(std::string& out, const Record& record, std::chrono::nanosecond
   if (!question) out += event.inbound ? R"(,"inbound":true)" : R"(,"inbound":false)";
   if (event.loopback) out += R"(,"loopback":true)";
   if (event.forwarder) out += R"(,"forwarder":true)";
+  if (event.audited) out += R"(,"audited":true)";
   append_end(out, "guest", event.guest);
   if (!question) append_end(out, "remote", event.remote);
   if (!record.name.empty()) append_text(out, "name", record.name);

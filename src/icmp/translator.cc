@@ -83,7 +83,7 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const Addr
   flow.last_active = now;
   const Endpoint to{host_destination, 0};
   const Endpoint seen{packet.destination, 0};
-  if (flow.peers != nullptr) flow.peers->begin(seen, now);
+  if (flow.peers != nullptr) flow.peers->begin(seen, now, flow.audited);
   const HostError error = host_.send_datagram(flow.socket, to, packet.payload, options);
   if (error == HostError::none) {
     ++counters_.requests;

@@ -130,6 +130,11 @@ void Translator::gather_uninspected(Flow& flow) {
   }
 }
 
+void Translator::note_audit(Flow& flow) {
+  flow.notes->audited = flow.notes->audits_name = true;
+  if (const auto name = flow.inspector->server_name(); !name.empty()) flow.notes->server_name = name;
+}
+
 bool Translator::inspect(Flow& flow, Time now) {
   Inspector::Verdict verdict;
   do {
@@ -137,6 +142,7 @@ bool Translator::inspect(Flow& flow, Time now) {
     if (flow.notes != nullptr && flow.notes->awaits_name) note_server_name(flow, inspected_);
     verdict = flow.inspector->from_guest(inspected_, now);
     flow.inspector->cleared += verdict.passes;
+    if (verdict.audited && flow.notes != nullptr) note_audit(flow);
   } while (verdict.passes > 0 && !verdict.done && !verdict.refused && flow.inspector->cleared < flow.held);
   // What is not whole when the guest has ended its stream never will be.
   const bool cut_short =

@@ -120,6 +120,7 @@ class Translator {
   [[nodiscard]] bool inspect(Flow& flow, Time now);
   // Of a flow that somebody watches: the server that its first bytes name.
   static void note_server_name(Flow& flow, Bytes payload);
+  static void note_audit(Flow& flow);
   void close_socket(Flow& flow);
   void note_round_trip(Flow& flow);
   [[nodiscard]] static std::uint32_t sendable(const Flow& flow) {

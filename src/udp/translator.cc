@@ -77,7 +77,8 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;
-  if (flow.peers != nullptr) flow.peers->begin({packet.destination, datagram.destination_port}, now);
+  if (flow.peers != nullptr)
+    flow.peers->begin({packet.destination, datagram.destination_port}, now, flow.audited);
   const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}};
   if (may_wait(outgoing)) {
     waiting_.push_back(outgoing);

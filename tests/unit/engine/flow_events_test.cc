@@ -205,9 +205,47 @@ TEST_P(FlowEvents, ThePolicysRefusals) {
   audit.audit = true;
   gate.replace(std::make_shared<const policy::Policy>(std::vector{*rule, policy::deny_all()}, audit));
   frame(udp_frame(ip_to(remote(), IpProtocol::udp), 8));
+  ASSERT_EQ(watch_.told.size(), 2U);
+  EXPECT_TRUE(watch_.told[1].event.audited);
   EXPECT_THAT(watch_.take(),
               ElementsAre(Pair(Kind::audited, FlowCause::policy), Pair(Kind::opened, FlowCause::none)));
+  frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+  ASSERT_EQ(watch_.told.size(), 2U);
+  EXPECT_TRUE(watch_.told[1].event.audited);
+  watch_.take();
+  frame(syn_frame(remote()));
+  watch_.take();
+  host_.current().connected = HostError::none;
+  event({.writable = true});
+  ASSERT_EQ(watch_.told.size(), 1U);
+  EXPECT_TRUE(watch_.told[0].event.audited);
+  watch_.take();
   shard_.reset();
+  ASSERT_EQ(watch_.told.size(), 3U);
+  for (const auto& told : watch_.told) EXPECT_TRUE(told.event.audited);
+}
+
+TEST_P(FlowEvents, AServerNameThatAnAuditLetsPass) {
+  policy::Settings audit;
+  audit.audit = audit.check_sni = true;
+  std::vector<policy::Rule> rules{*policy::parse_rule(policy::Action::allow, v4() ? "0.0.0.0/0" : "::/0"),
+                                  policy::deny_all()};
+  rules.insert(rules.begin(), *policy::parse_rule(policy::Action::deny, "b.test"));
+  policy::Gate gate(std::make_shared<const policy::Policy>(rules, audit), {1, 2}, log_);
+  config_.gate = &gate;
+  connect();
+  ASSERT_EQ(watch_.told.size(), 1U);
+  const std::uint64_t id = watch_.told[0].event.id;
+  EXPECT_FALSE(watch_.told[0].event.audited);
+  hear(segment(1001), "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
+  ASSERT_EQ(watch_.told.size(), 2U);
+  EXPECT_EQ(watch_.told[1].event.kind, Kind::audited);
+  EXPECT_EQ(watch_.told[1].event.id, id);
+  EXPECT_EQ(watch_.told[1].server_name, "b.test");
+  shard_.reset();
+  ASSERT_EQ(watch_.told.size(), 3U);
+  EXPECT_TRUE(watch_.told[2].event.audited);
+  EXPECT_EQ(watch_.told[2].event.id, id);
 }
 
 TEST_P(FlowEvents, QuestionsAndAnswers) {

@@ -55,9 +55,7 @@ class InspectorTest : public testing::Test {
     if (verdict.refused) return "refused";
     return verdict.done ? "done" : fmt::format("{} pass", verdict.passes);
   }
-  ServerNameInspector server(std::uint16_t port = 443) {
-    return {gate_, {{}, {kAddress, port}}, kAddress, nullptr};
-  }
+  ServerNameInspector server(std::uint16_t port = 443) { return {gate_, {kAddress, port}, kAddress}; }
 
   const Log log_{LogLevel::error, [](LogLevel, std::string_view) {}};
   policy::Gate gate_{nullptr, SipKey{1, 2}, log_};

@@ -121,6 +121,7 @@ TEST_F(Suggest, RefusedAndAuditedAreComments) {
   audited.cause = FlowCause::policy;
   add(audited, "audited.test");
   audited.kind = FlowEvent::Kind::opened;
+  audited.audited = true;
   add(audited, "audited.test");
   audited.kind = FlowEvent::Kind::ended;
   audited.cause = FlowCause::finished;
@@ -198,6 +199,32 @@ TEST_F(Suggest, PortZeroIsNotAllPorts) {
   const std::string text = suggested();
   EXPECT_THAT(text, HasSubstr("\"allow udp/192.0.2.1:53\""));
   EXPECT_THAT(text, Not(HasSubstr("allow udp/192.0.2.2")));
+}
+
+// Its "audited" record was kept back as a repetition, has another id, or is missing.
+TEST_F(Suggest, WhatAnAuditLetPassIsNotAllowed) {
+  FlowEvent event = flow(FlowEvent::Kind::opened, "192.0.2.1", 443);
+  event.audited = true;
+  add(event, "open.test");  // and has not ended
+  event = flow(FlowEvent::Kind::ended, "192.0.2.2", 443);
+  event.audited = true;
+  add(event, "ended.test");
+  // Found out by the server's name: after it has opened.
+  event = flow(FlowEvent::Kind::opened, "192.0.2.3", 443);
+  add(event, "named.test");
+  event.kind = FlowEvent::Kind::ended;
+  event.audited = true;
+  add(event, "named.test");
+  event = flow(FlowEvent::Kind::opened, "192.0.2.4", 443);
+  add(event, "same-id.test");
+  event.kind = FlowEvent::Kind::audited;
+  add(event, "same-id.test", "other.test");
+  opened("192.0.2.5", 443, "good.test");
+  const std::string text = suggested();
+  for (const char* name : {"open.test", "ended.test", "named.test", "same-id.test"})
+    EXPECT_THAT(text, Not(HasSubstr(std::string("\n  \"allow tcp/") + name)));
+  EXPECT_THAT(text, HasSubstr("\n  \"allow tcp/good.test:443\",\n"));
+  EXPECT_THAT(text, HasSubstr("# 1 flow to 1 target,"));
 }
 
 TEST_F(Suggest, EmptyLogs) {
