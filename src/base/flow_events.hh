@@ -78,6 +78,7 @@ struct FlowEvent {
   bool loopback = false;   // and past the TAP, to the guest's loopback
   bool forwarder = false;  // to the DNS forwarder
   bool audited = false;    // opened, ended: it would have been refused
+  bool others = false;     // ended: all that the socket has exchanged with ends that had no record
   Endpoint guest;
   Endpoint remote;  // as the guest sees it
   Time at{};

@@ -13,19 +13,40 @@ FlowPeers::Peer& FlowPeers::find(const Endpoint& remote, bool inbound, Time now,
   return *known;
 }
 
+FlowPeers::Peer* FlowPeers::replaceable(bool inbound, Time now) {
+  if (inbound) return nullptr;
+  const auto silent_for_longest = [this](bool unasked) {
+    Peer* oldest = nullptr;
+    for (Peer& peer : peers_) {
+      if ((peer.inbound || !unasked) && (oldest == nullptr || peer.last < oldest->last)) oldest = &peer;
+    }
+    return oldest;
+  };
+  // Those do not come back: whoever is not known is counted with the others from now on.
+  if (Peer* unasked = silent_for_longest(true); unasked != nullptr) return unasked;
+  if (now < evicts_at_) return nullptr;
+  evicts_at_ = now + kAgain;
+  return silent_for_longest(false);
+}
+
 FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now, bool audited) {
+  // It may be the answer of one that has lost its place.
+  if (inbound && forgets_) return others_;
   if (peers_.size() < kMost) {
     last_ = peers_.size();
     peers_.emplace_back();
   } else {
-    const auto oldest = std::ranges::min_element(peers_, {}, &Peer::last);
-    last_ = static_cast<std::size_t>(oldest - peers_.begin());
+    Peer* oldest = replaceable(inbound, now);
+    forgets_ = forgets_ || !inbound;
+    if (oldest == nullptr) return others_;
+    last_ = static_cast<std::size_t>(oldest - peers_.data());
     tell(*oldest, FlowEvent::Kind::ended, FlowCause::evicted, now);
     *oldest = Peer{};
   }
   Peer& peer = peers_[last_];
   peer.remote = remote;
-  peer.inbound = inbound;
+  // An echo reply answers a request, whatever has become of the record of that.
+  peer.inbound = inbound && protocol_ != FlowProtocol::icmp;
   peer.notes = watch_.begin(remote.address, now);
   peer.notes.audited = audited;
   peer.last = now;
@@ -36,6 +57,7 @@ FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now, 
 void FlowPeers::begin(const Endpoint& remote, Time now, bool audited) {
   Peer& peer = find(remote, false, now, audited);
   if (audited) peer.notes.audited = true;
+  if (!pinned_) peer.inbound = false;
 }
 
 void FlowPeers::pin(const Endpoint& client, Time now) {
@@ -64,6 +86,10 @@ void FlowPeers::to_guest(const Endpoint& remote, std::uint64_t packets, std::uin
 void FlowPeers::end(FlowCause cause, Time now) {
   for (const Peer& peer : peers_) tell(peer, FlowEvent::Kind::ended, cause, now);
   peers_.clear();
+  const FlowCounts& counts = others_.counts;
+  if (counts.packets_from_guest + counts.packets_to_guest > 0)
+    tell(others_, FlowEvent::Kind::ended, cause, now);
+  others_ = Peer{};
 }
 
 void FlowPeers::tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Time now) const {
@@ -72,16 +98,19 @@ void FlowPeers::tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Ti
   event.protocol = protocol_;
   event.cause = cause;
   event.inbound = peer.inbound;
-  event.audited = peer.notes.audited;
+  event.others = &peer == &others_;
   event.guest = guest_;
-  event.remote = peer.remote;
   event.at = now;
-  event.id = peer.notes.id;
-  event.name = peer.notes.name;
-  event.server_name = peer.notes.server_name;
   event.counts = peer.counts;
-  event.duration = peer.last - peer.notes.opened;
-  event.remote_rtt = peer.notes.remote_rtt;
+  if (!event.others) {
+    event.audited = peer.notes.audited;
+    event.remote = peer.remote;
+    event.id = peer.notes.id;
+    event.name = peer.notes.name;
+    event.server_name = peer.notes.server_name;
+    event.duration = peer.last - peer.notes.opened;
+    event.remote_rtt = peer.notes.remote_rtt;
+  }
   watch_.on_flow(event);
 }
 

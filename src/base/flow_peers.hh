@@ -1,8 +1,10 @@
 // Whom one socket of the guest's exchanges datagrams with, for a FlowWatch: a mapping leads anywhere, but
 // what people want to see is who talks with whom.
 //
-// Bounded: with more than kMost at once, the one that was silent for longest ends as evicted. Nothing is
-// looked up where a datagram has the same other end as the last one.
+// Bounded: kMost at once. Whom the guest sends to then takes the place of somebody who was not asked, or,
+// once in kAgain, of the one that was silent for longest, which ends as evicted. All the others are counted
+// together, and told of once, at the end: neither the guest nor anybody outside has a record written for
+// every datagram. Nothing is looked up where a datagram has the same other end as the last one.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +17,7 @@ namespace sf::base {
 class FlowPeers {
  public:
   static constexpr std::size_t kMost = 16;
+  static constexpr Duration kAgain = 1s;
 
   // `watch` outlives it.
   FlowPeers(FlowWatch& watch, FlowProtocol protocol, const Endpoint& guest)
@@ -46,6 +49,8 @@ class FlowPeers {
   };
 
   [[nodiscard]] Peer& find(const Endpoint& remote, bool inbound, Time now, bool audited = false);
+  // The one that gives its place to somebody else; null: nobody.
+  [[nodiscard]] Peer* replaceable(bool inbound, Time now);
   [[nodiscard]] Peer& add(const Endpoint& remote, bool inbound, Time now, bool audited = false);
   void tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Time now) const;
 
@@ -55,6 +60,9 @@ class FlowPeers {
   Endpoint guest_;
   std::size_t last_ = 0;
   std::vector<Peer> peers_;
+  Peer others_;                   // all that have no place; its remote end is none
+  bool forgets_ = false;          // some that the guest has sent to are not among peers_
+  Time evicts_at_ = Time::min();  // not before
 };
 
 }  // namespace sf::base

@@ -23,6 +23,7 @@ struct ReadRecord {
   bool inbound = false;
   bool forwarder = false;
   bool audited = false;
+  bool others = false;  // about many flows together; no remote end
   Endpoint guest;
   Endpoint remote;
   std::string name;         // a host name as policies have it, or empty

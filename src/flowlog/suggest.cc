@@ -160,6 +160,7 @@ class Suggestion {
   std::uint64_t flows_ = 0;
   std::uint64_t inbound_ = 0;
   std::uint64_t dropped_ = 0;
+  std::uint64_t others_ = 0;
   std::uint64_t unlisted_ = 0;
 };
 
@@ -197,6 +198,10 @@ void Suggestion::add(const ReadRecord& record) {
   last_time_ = record.time;
   if (record.kind == Kind::dropped) {
     dropped_ += record.count;
+    return;
+  }
+  if (record.others) {
+    ++others_;
     return;
   }
   const auto open = open_.find(record.id);
@@ -309,6 +314,10 @@ std::string Suggestion::text(std::string_view log, const ReadSummary& summary) c
   if (dropped_ > 0)
     fmt::format_to(std::back_inserter(out), "# INCOMPLETE: {} could not be written to the log.\n",
                    counted(dropped_, "record"));
+  if (others_ > 0)
+    fmt::format_to(std::back_inserter(out),
+                   "# INCOMPLETE: {} with too many other ends at once for a record of each.\n",
+                   counted(others_, "socket"));
   if (summary.cut) out += "# The log's last line is cut off, and was left out.\n";
   out += "# It allows what was seen and no more: read it, and change it, before it is enforced.\n";
   out += "default = \"deny\"\nrules = [\n";

@@ -67,6 +67,67 @@ TEST(FlowPeers, TheSilentOneMakesRoom) {
   EXPECT_EQ(watch.told[1].event.kind, Kind::opened);
 }
 
+TEST(FlowPeers, ManyAtOnceAreCountedTogether) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  constexpr std::uint16_t kEnds = 100;
+  for (int round = 0; round < 10; ++round) {
+    for (std::uint16_t port = 1; port <= kEnds; ++port) {
+      peers.begin(remote(port), kStart);
+      peers.from_guest(remote(port), 1, 10, kStart);
+      peers.to_guest(remote(port), 1, 100, kStart);
+    }
+  }
+  EXPECT_LE(watch.told.size(), FlowPeers::kMost + 2) << "openings, and one that has made room";
+  for (const auto& told : watch.told) EXPECT_FALSE(told.event.inbound) << told.event.remote.port;
+  peers.end(FlowCause::idle, kStart);
+  FlowCounts all;
+  std::size_t others = 0;
+  for (const auto& [event, name, server] : watch.told) {
+    if (event.kind != Kind::ended) continue;
+    all.packets_from_guest += event.counts.packets_from_guest;
+    all.bytes_to_guest += event.counts.bytes_to_guest;
+    others += event.others ? 1U : 0U;
+  }
+  EXPECT_EQ(others, 1U);
+  EXPECT_EQ(all.packets_from_guest, 10U * kEnds);
+  EXPECT_EQ(all.bytes_to_guest, 1000U * kEnds);
+}
+
+TEST(FlowPeers, AFloodFromOutsideEndsNobodysRecord) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  peers.begin(remote(1), kStart);
+  peers.from_guest(remote(1), 1, 1, kStart);
+  for (std::uint16_t port = 1000; port < 3000; ++port) peers.to_guest(remote(port), 1, 1, kStart + 1s);
+  EXPECT_EQ(watch.take().size(), FlowPeers::kMost);
+  // Whom the guest sends to has a place before those.
+  for (std::uint16_t port = 2; port <= FlowPeers::kMost; ++port) {
+    peers.begin(remote(port), kStart + 2s);
+    peers.from_guest(remote(port), 1, 1, kStart + 2s);
+  }
+  EXPECT_EQ(watch.take().size(), 2 * (FlowPeers::kMost - 1));
+  for (std::uint16_t port = 1000; port < 3000; ++port) peers.to_guest(remote(port), 1, 1, kStart + 2s);
+  EXPECT_THAT(watch.told, IsEmpty());
+}
+
+TEST(FlowPeers, WhomTheGuestAnswersIsNotInboundAnyMore) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  peers.to_guest(remote(9), 1, 1, kStart);
+  peers.begin(remote(9), kStart);
+  peers.from_guest(remote(9), 1, 1, kStart);
+  peers.end(FlowCause::idle, kStart);
+  EXPECT_FALSE(watch.told.back().event.inbound) << "a policy has been asked about it";
+}
+
+TEST(FlowPeers, AnEchoReplyIsNotInbound) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::icmp, kGuest);
+  peers.to_guest(remote(0), 1, 1, kStart);
+  EXPECT_FALSE(watch.told[0].event.inbound);
+}
+
 TEST(FlowPeers, AClientOfAPortStaysWhoItIs) {
   RecordedFlows watch;
   FlowPeers peers(watch, FlowProtocol::udp, kGuest);

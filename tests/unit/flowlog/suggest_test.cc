@@ -227,6 +227,17 @@ TEST_F(Suggest, WhatAnAuditLetPassIsNotAllowed) {
   EXPECT_THAT(text, HasSubstr("# 1 flow to 1 target,"));
 }
 
+TEST_F(Suggest, EndsThatHadNoRecordAreSaidToBeMissing) {
+  FlowEvent event = flow(FlowEvent::Kind::ended, "192.0.2.1", 443, FlowProtocol::udp);
+  event.others = true;
+  event.id = 0;
+  add(event);
+  EXPECT_THAT(log_, Not(HasSubstr("remote")));
+  const std::string text = suggested();
+  EXPECT_THAT(text, HasSubstr("# INCOMPLETE: 1 socket with too many other ends"));
+  EXPECT_THAT(text, Not(HasSubstr("allow udp")));
+}
+
 TEST_F(Suggest, EmptyLogs) {
   EXPECT_THAT(suggested(), HasSubstr("# 0 flows to 0 targets"));
 }
