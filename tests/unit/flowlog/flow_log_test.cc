@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "flowlog/seen_names.hh"
@@ -165,6 +166,22 @@ TEST_F(FlowLogTest, NamesOfAnswersAreFoundAgain) {
   EXPECT_EQ(notes.opened, Time(3s));
   EXPECT_EQ(made_->feed(0).begin(Address::v4(192, 0, 2, 2), Time(3s)).name, "");
   EXPECT_NE(made_->feed(0).begin(Address::v4(192, 0, 2, 2), Time(3s)).id, notes.id);
+}
+
+TEST_F(FlowLogTest, NumbersAreNotRepeatedByTheNextRun) {
+  std::set<std::uint64_t> ids;
+  for (std::uint64_t run = 0; run < 4; ++run) {
+    auto output = Output::open(path_);
+    ASSERT_TRUE(output);
+    made_ = std::make_unique<FlowLog>(*std::move(output), 3, clocks_, SipKey{run, 7}, log_, 10);
+    for (unsigned feed = 0; feed < 3; ++feed) {
+      for (int i = 0; i < 100; ++i)
+        ids.insert(made_->feed(feed).begin(Address::v4(192, 0, 2, 1), Time(3s)).id);
+    }
+  }
+  EXPECT_EQ(ids.size(), 1200U);
+  EXPECT_GT(*ids.begin(), 0U);
+  EXPECT_LE(*ids.rbegin(), std::uint64_t{1} << 53) << "which JSON readers may round";
 }
 
 // An answer for `name` with one address.
