@@ -210,11 +210,27 @@ TEST(SeenNames, TheLatestNameCounts) {
   EXPECT_EQ(names.find(Address::v4(1)), "b.test");
 }
 
+TEST(SeenNames, OneThatWasToldOfAgainStays) {
+  SeenNames names(SipKey{1, 2});
+  for (std::uint32_t i = 0; i < SeenNames::kMaxAddresses; ++i)
+    names.learn(answer_for("a.test", Address::v4(i + 1)));
+  names.learn(answer_for("b.test", Address::v4(1)));
+  names.learn(answer_for("c.test", Address::v4(SeenNames::kMaxAddresses + 1)));
+  EXPECT_EQ(names.find(Address::v4(1)), "b.test");
+  EXPECT_EQ(names.find(Address::v4(2)), "");
+}
+
 TEST(SeenNames, AreBounded) {
   SeenNames names(SipKey{1, 2});
   for (std::uint32_t i = 0; i < SeenNames::kMaxAddresses + 1000; ++i)
     names.learn(answer_for("a.test", Address::v4(i + 1)));
   EXPECT_EQ(names.size(), SeenNames::kMaxAddresses);
+  EXPECT_EQ(names.find(Address::v4(1)), "") << "the first ones make room";
+  EXPECT_EQ(names.find(Address::v4(1000)), "");
+  std::size_t found = 0;
+  for (std::uint32_t i = 1001; i <= SeenNames::kMaxAddresses + 1000; ++i)
+    found += names.find(Address::v4(i)).empty() ? 0U : 1U;
+  EXPECT_EQ(found, SeenNames::kMaxAddresses);
   EXPECT_EQ(names.find(Address::v4(SeenNames::kMaxAddresses + 1000)), "a.test");
 }
 
