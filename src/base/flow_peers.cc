@@ -54,23 +54,34 @@ FlowPeers::Peer& FlowPeers::add(const Endpoint& remote, bool inbound, Time now, 
   return peer;
 }
 
-void FlowPeers::begin(const Endpoint& remote, Time now, bool audited) {
-  Peer& peer = find(remote, false, now, audited);
-  if (audited) peer.notes.audited = true;
-  if (!pinned_) peer.inbound = false;
-}
-
 void FlowPeers::pin(const Endpoint& client, Time now) {
   static_cast<void>(add(client, true, now));
   pinned_ = true;
 }
 
-void FlowPeers::from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now) {
-  Peer& peer = find(remote, false, now);
+void FlowPeers::from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now,
+                           bool audited, const std::string* server) {
+  Peer& peer = find(remote, false, now, audited);
+  if (audited) peer.notes.audited = true;
+  if (server != nullptr && peer.notes.server_name != *server) peer.notes.server_name = *server;
+  if (!pinned_) peer.inbound = false;
   peer.counts.packets_from_guest += packets;
   peer.counts.bytes_from_guest += bytes;
   peer.last = now;
   if (protocol_ == FlowProtocol::icmp) peer.asked = now;
+}
+
+void FlowPeers::refused(const Endpoint& remote, FlowCause cause, Time now) {
+  if (pinned_ || std::ranges::find(peers_, remote, &Peer::remote) != peers_.end()) return;
+  std::erase_if(refused_, [now](const Refused& one) { return now >= one.at + kRefusedAgain; });
+  if (refused_.size() >= kMost || std::ranges::find(refused_, remote, &Refused::remote) != refused_.end())
+    return;
+  refused_.push_back({remote, now});
+  Peer peer;
+  peer.remote = remote;
+  peer.notes = watch_.begin(remote.address, now);
+  peer.last = now;
+  tell(peer, FlowEvent::Kind::refused, cause, now);
 }
 
 void FlowPeers::to_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/flow_events.hh"
@@ -18,6 +19,7 @@ class FlowPeers {
  public:
   static constexpr std::size_t kMost = 16;
   static constexpr Duration kAgain = 1s;
+  static constexpr Duration kRefusedAgain = 10s;
 
   // `watch` outlives it.
   FlowPeers(FlowWatch& watch, FlowProtocol protocol, const Endpoint& guest)
@@ -25,14 +27,13 @@ class FlowPeers {
   // The flow of one client of a published port: `client` is the remote end, whatever the others say.
   void pin(const Endpoint& client, Time now);
 
-  // The guest sends to `remote`: a new one is told of. Then what has left is counted. `audited`: a policy
-  // would have refused it.
-  void begin(const Endpoint& remote, Time now, bool audited = false);
-  void from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
-  // What the guest sends to `remote` has named a server.
-  void name_server(const Endpoint& remote, std::string_view name, Time now) {
-    find(remote, false, now).notes.server_name = name;
-  }
+  // What the guest has sent to `remote` has left: a new one is told of. `audited`: a policy would have
+  // refused it. `server`: what the guest calls it, where that is known; else null.
+  void from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now,
+                  bool audited = false, const std::string* server = nullptr);
+  // It has not left. That is told of unless others to there have; for the same end once in kRefusedAgain, and
+  // of kMost ends at most within that.
+  void refused(const Endpoint& remote, FlowCause cause, Time now);
   // Datagrams went to the guest.
   void to_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
   // The socket is closed: all end.
@@ -48,6 +49,11 @@ class FlowPeers {
     Time asked = kNever;  // icmp: the request that waits for its reply
   };
 
+  struct Refused {
+    Endpoint remote;
+    Time at{};
+  };
+
   [[nodiscard]] Peer& find(const Endpoint& remote, bool inbound, Time now, bool audited = false);
   // The one that gives its place to somebody else; null: nobody.
   [[nodiscard]] Peer* replaceable(bool inbound, Time now);
@@ -60,6 +66,7 @@ class FlowPeers {
   Endpoint guest_;
   std::size_t last_ = 0;
   std::vector<Peer> peers_;
+  std::vector<Refused> refused_;
   Peer others_;                   // all that have no place; its remote end is none
   bool forgets_ = false;          // some that the guest has sent to are not among peers_
   Time evicts_at_ = Time::min();  // not before

@@ -304,10 +304,7 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
   }
   if (gate != nullptr) remember(*flow, generation, ends.remote);
   flow->audited = audited;
-  if (!server.empty()) {
-    if (flow->peers != nullptr) flow->peers->name_server(ends.remote, server, now);
-    flow->remember_server(ends.remote, std::move(server));
-  }
+  if (!server.empty()) flow->remember_server(ends.remote, std::move(server));
   if (named) release_held(ends, address, now);
   udp_translator_.from_guest(*flow, packet, datagram, address, segment, now);
 }

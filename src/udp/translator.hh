@@ -132,6 +132,7 @@ class Translator {
     Flow* flow;
     wire::IpPacket packet;
     host::OutgoingDatagram datagram;
+    bool audited;
   };
 
   [[nodiscard]] bool may_wait(const Outgoing& outgoing) const;

@@ -26,7 +26,6 @@ TEST(FlowPeers, OneRecordForEachOtherEnd) {
   FlowPeers peers(watch, FlowProtocol::udp, kGuest);
   for (int i = 0; i < 3; ++i) {
     for (const std::uint16_t port : {std::uint16_t{1}, std::uint16_t{2}}) {
-      peers.begin(remote(port), kStart);
       peers.from_guest(remote(port), 1, 10, kStart);
       peers.to_guest(remote(port), 2, 100, kStart + 5s);
     }
@@ -73,7 +72,6 @@ TEST(FlowPeers, ManyAtOnceAreCountedTogether) {
   constexpr std::uint16_t kEnds = 100;
   for (int round = 0; round < 10; ++round) {
     for (std::uint16_t port = 1; port <= kEnds; ++port) {
-      peers.begin(remote(port), kStart);
       peers.from_guest(remote(port), 1, 10, kStart);
       peers.to_guest(remote(port), 1, 100, kStart);
     }
@@ -97,13 +95,11 @@ TEST(FlowPeers, ManyAtOnceAreCountedTogether) {
 TEST(FlowPeers, AFloodFromOutsideEndsNobodysRecord) {
   RecordedFlows watch;
   FlowPeers peers(watch, FlowProtocol::udp, kGuest);
-  peers.begin(remote(1), kStart);
   peers.from_guest(remote(1), 1, 1, kStart);
   for (std::uint16_t port = 1000; port < 3000; ++port) peers.to_guest(remote(port), 1, 1, kStart + 1s);
   EXPECT_EQ(watch.take().size(), FlowPeers::kMost);
   // Whom the guest sends to has a place before those.
   for (std::uint16_t port = 2; port <= FlowPeers::kMost; ++port) {
-    peers.begin(remote(port), kStart + 2s);
     peers.from_guest(remote(port), 1, 1, kStart + 2s);
   }
   EXPECT_EQ(watch.take().size(), 2 * (FlowPeers::kMost - 1));
@@ -115,7 +111,6 @@ TEST(FlowPeers, WhomTheGuestAnswersIsNotInboundAnyMore) {
   RecordedFlows watch;
   FlowPeers peers(watch, FlowProtocol::udp, kGuest);
   peers.to_guest(remote(9), 1, 1, kStart);
-  peers.begin(remote(9), kStart);
   peers.from_guest(remote(9), 1, 1, kStart);
   peers.end(FlowCause::idle, kStart);
   EXPECT_FALSE(watch.told.back().event.inbound) << "a policy has been asked about it";
@@ -126,6 +121,25 @@ TEST(FlowPeers, AnEchoReplyIsNotInbound) {
   FlowPeers peers(watch, FlowProtocol::icmp, kGuest);
   peers.to_guest(remote(0), 1, 1, kStart);
   EXPECT_FALSE(watch.told[0].event.inbound);
+}
+
+TEST(FlowPeers, WhatHasNotLeftIsRefusedOnce) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  for (int i = 0; i < 3; ++i) peers.refused(remote(1), FlowCause::unreachable, kStart + 1s * i);
+  EXPECT_THAT(watch.take(), ElementsAre(Pair(Kind::refused, FlowCause::unreachable)));
+  peers.refused(remote(1), FlowCause::unreachable, kStart + FlowPeers::kRefusedAgain);
+  EXPECT_EQ(watch.take().size(), 1U);
+  for (std::uint16_t port = 1; port < 1000; ++port)
+    peers.refused(remote(port), FlowCause::unreachable, kStart + FlowPeers::kRefusedAgain);
+  EXPECT_EQ(watch.take().size(), FlowPeers::kMost - 1);
+  const std::string server = "a.test";
+  peers.from_guest(remote(2000), 1, 1, kStart + 100s, true, &server);
+  peers.refused(remote(2000), FlowCause::unreachable, kStart + 100s);
+  ASSERT_EQ(watch.told.size(), 1U) << "others to there have left";
+  EXPECT_TRUE(watch.told[0].event.audited);
+  peers.end(FlowCause::idle, kStart + 100s);
+  EXPECT_EQ(watch.told[1].server_name, server);
 }
 
 TEST(FlowPeers, AClientOfAPortStaysWhoItIs) {

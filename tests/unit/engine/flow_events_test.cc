@@ -169,6 +169,27 @@ TEST_P(FlowEvents, TheProgramsEnd) {
                                          Pair(Kind::ended, FlowCause::program_end)));
 }
 
+TEST_P(FlowEvents, ADatagramThatDoesNotLeaveOpensNothing) {
+  start();
+  for (const auto& [error, cause] : {std::pair(HostError::net_unreachable, FlowCause::unreachable),
+                                     std::pair(HostError::prohibited, FlowCause::unreachable),
+                                     std::pair(HostError::other, FlowCause::host_failed)}) {
+    host_.datagram_error = error;
+    frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+    frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::refused, cause), Pair(Kind::refused, cause)));
+    now_ += 10s;
+  }
+  for (const HostError error : {HostError::would_block, HostError::message_too_large}) {
+    host_.datagram_error = error;
+    frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+    EXPECT_THAT(watch_.told, IsEmpty());
+  }
+  host_.datagram_error = HostError::none;
+  frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+  EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::opened, FlowCause::none)));
+}
+
 TEST_P(FlowEvents, DatagramFlowsEndWhenTheyAreIdle) {
   start();
   frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
