@@ -26,6 +26,7 @@ enum class FlowCause : std::uint8_t {
   guest_reset,   //
   remote_reset,  //
   guest_silent,  // it did not answer any more
+  remote_silent,
   idle,          // a datagram flow that nobody has used for long
   evicted,       // for others, where a limit was reached
   port_removed,  // the published port that it came through

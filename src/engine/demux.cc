@@ -2,6 +2,7 @@
 // reason.
 #include "engine/inspectors.hh"
 #include "engine/shard.hh"
+#include "host/flow_cause.hh"
 #include "services/ndp.hh"
 #include "wire/dhcp.hh"
 #include "wire/dhcpv6.hh"
@@ -298,7 +299,8 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
     flow = udp_.find_or_open(ends.guest, in.from, error, now);
   }
   if (flow == nullptr) {
-    refusals_.refused(FlowProtocol::udp, FlowCause::limit, ends, now);
+    refusals_.refused(FlowProtocol::udp, udp_.full() ? FlowCause::limit : host::refusal_cause(error), ends,
+                      now);
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
@@ -364,9 +366,8 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     flow = icmp_.find_or_open(guest, in.from, error, packet, now);
   }
   if (flow == nullptr) {
-    const bool full = error == host::HostError::no_descriptors || error == host::HostError::no_memory;
-    refusals_.refused(FlowProtocol::icmp, full ? FlowCause::limit : FlowCause::host_failed, {guest, seen},
-                      now);
+    refusals_.refused(FlowProtocol::icmp, icmp_.full() ? FlowCause::limit : host::refusal_cause(error),
+                      {guest, seen}, now);
     return drop(DropReason::flow_limit);
   }
   if (gate != nullptr) remember(*flow, generation, seen);

@@ -110,6 +110,8 @@ std::string_view to_string(FlowCause cause) {
       return "reset by remote";
     case FlowCause::guest_silent:
       return "guest does not answer";
+    case FlowCause::remote_silent:
+      return "remote does not answer";
     case FlowCause::idle:
       return "idle";
     case FlowCause::evicted:

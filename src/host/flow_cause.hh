@@ -23,6 +23,22 @@ namespace sf::host {
   }
 }
 
+// Why one that both ends had has ended.
+[[nodiscard]] constexpr FlowCause end_cause(HostError error) {
+  switch (error) {
+    case HostError::none:
+    case HostError::would_block:
+    case HostError::in_progress:
+    case HostError::refused:
+    case HostError::reset:
+      return FlowCause::remote_reset;
+    case HostError::timed_out:
+      return FlowCause::remote_silent;
+    default:
+      return refusal_cause(error);
+  }
+}
+
 // The same of a datagram that was not sent; none: it says nothing about whether others will be.
 [[nodiscard]] constexpr FlowCause unsent_cause(HostError error) {
   switch (error) {

@@ -157,9 +157,11 @@ void Translator::connect_failed(Flow& flow, HostError error, Time now) {
     return;
   }
   ++counters_.refused;
-  flow.ends_by(host::refusal_cause(error));
+  // Of one to a name server, the guest's side may be connected already.
+  const bool begun = flow.connection.phase() != Connection::Phase::connecting;
+  flow.ends_by(begun ? host::end_cause(error) : host::refusal_cause(error));
   const auto icmp = icmp_error_for(error);
-  if (!icmp || flow.connection.phase() != Connection::Phase::connecting) {
+  if (!icmp || begun) {
     reset_guest(flow);
     return;
   }

@@ -169,6 +169,43 @@ TEST_P(FlowEvents, TheProgramsEnd) {
                                          Pair(Kind::ended, FlowCause::program_end)));
 }
 
+TEST_P(FlowEvents, ALimitIsNotWhatTheHostLacks) {
+  config_.limits.udp_flows = config_.limits.ping_flows = 1;
+  start();
+  for (const HostError error : {HostError::no_memory, HostError::no_descriptors}) {
+    host_.open_error = error;
+    frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+    frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::refused, FlowCause::host_failed),
+                                           Pair(Kind::refused, FlowCause::host_failed)));
+    now_ += 10s;
+  }
+  host_.open_error = HostError::none;
+  config_.limits.udp_flows = config_.limits.ping_flows = 0;
+  start();
+  watch_.take();
+  frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+  frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+  EXPECT_THAT(watch_.take(),
+              ElementsAre(Pair(Kind::refused, FlowCause::limit), Pair(Kind::refused, FlowCause::limit)));
+}
+
+TEST_P(FlowEvents, TheRemoteEndIsGoneWithoutAReset) {
+  for (const auto& [error, cause] : {std::pair(HostError::timed_out, FlowCause::remote_silent),
+                                     std::pair(HostError::host_unreachable, FlowCause::unreachable)}) {
+    connect();
+    host_.current().receive_error = error;
+    event({.readable = true, .error = true});
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::opened, FlowCause::none), Pair(Kind::ended, cause)));
+    connect();
+    host_.current().send_error = error;
+    host_.current().receive_error = HostError::reset;
+    hear(segment(1001), "GET");
+    event({.readable = true, .error = true});
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::opened, FlowCause::none), Pair(Kind::ended, cause)));
+  }
+}
+
 TEST_P(FlowEvents, ADatagramThatDoesNotLeaveOpensNothing) {
   start();
   for (const auto& [error, cause] : {std::pair(HostError::net_unreachable, FlowCause::unreachable),
