@@ -1,6 +1,5 @@
 #include "engine/inspectors.hh"
 
-#include "services/dns_forwarder.hh"
 #include "wire/dns.hh"
 
 namespace sf::engine {
@@ -87,8 +86,8 @@ bool DnsStreamInspector::admits(const wire::DnsMessage& message, Time now) {
   bool audited = false;
   const bool admitted =
       gate_->ask(message.header, message.question, &audited) == policy::Gate::Question::passes;
-  if (watch_ == nullptr || (admitted && !audited)) return admitted;
-  services::tell_refused_question(*watch_, guest_, message.question, audited, now);
+  if (questions_ == nullptr || (admitted && !audited)) return admitted;
+  questions_->refused(guest_, message.question, audited, now);
   return admitted;
 }
 

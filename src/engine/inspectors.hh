@@ -9,6 +9,7 @@
 #include "base/flow_events.hh"
 #include "engine/flow_table.hh"
 #include "policy/gate.hh"
+#include "services/question_records.hh"
 #include "tcp/inspector.hh"
 #include "wire/server_name.hh"
 
@@ -48,8 +49,9 @@ class DnsStreamInspector final : public tcp::Inspector {
   static constexpr std::size_t kMaxQuery = 4096;
 
   // Each may be null, else outlives this.
-  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, FlowWatch* watch)
-      : gate_(gate), guest_(guest), watch_(watch) {}
+  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, FlowWatch* watch,
+                     services::QuestionRecords* questions)
+      : gate_(gate), guest_(guest), watch_(watch), questions_(questions) {}
 
   [[nodiscard]] Verdict from_guest(Bytes waiting, Time now) override;
   [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
@@ -60,6 +62,7 @@ class DnsStreamInspector final : public tcp::Inspector {
   policy::Gate* gate_;
   Endpoint guest_;
   FlowWatch* watch_;
+  services::QuestionRecords* questions_;
   std::vector<std::uint8_t> answer_;  // as much as has come, with its length
 };
 

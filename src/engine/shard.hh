@@ -198,6 +198,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   QuicFlows quic_;
   PublishedPorts published_;
   RefusalRecords refusals_;
+  services::QuestionRecords questions_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;
