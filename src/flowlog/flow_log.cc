@@ -40,7 +40,9 @@ struct FlowLog::Shared {
         first_id(siphash(key, {}) % kIds),
         log(&about),
         most_each(std::max<std::size_t>(1, most / feeds)),
-        queues(feeds) {}
+        queues(feeds) {
+    if (output.began_within_line()) text = '\n';
+  }
 
   // --- the feeds' side
   void push(Queue& queue, const FlowEvent& event);
@@ -222,7 +224,9 @@ void FlowLog::Shared::write_all() {
     text_records -= missing;
   }
   written += text_records;
+  const bool within_line = text_done > 0 && text[text_done - 1] != '\n';
   text.clear();
+  if (within_line) text = '\n';
   text_done = 0;
   text_records = 0;
 }

@@ -143,6 +143,7 @@ Result<ReadSummary> read_records(std::istream& log, std::string_view name,
   std::uint64_t number = 0;
   for (std::string line; std::getline(log, line);) {
     ++number;
+    if (line.empty()) continue;  // behind a line that was cut off
     try {
       if (line.size() > kMostRead)
         throw Line::Wrong{fmt::format("a line of {} bytes at most", kMostRead), line};

@@ -168,6 +168,21 @@ TEST_F(FlowLogTest, NamesOfAnswersAreFoundAgain) {
   EXPECT_NE(made_->feed(0).begin(Address::v4(192, 0, 2, 2), Time(3s)).id, notes.id);
 }
 
+TEST_F(FlowLogTest, ALineThatARunBeforeHasNotEndedStaysAlone) {
+  std::ofstream(path_) << "{\"time\":\"20";
+  for (int run = 0; run < 2; ++run) {
+    make_file(1, 10);
+    tell(0, 1);
+    ASSERT_TRUE(made_->start());
+    made_.reset();
+  }
+  const auto all = lines();
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0], "{\"time\":\"20");
+  EXPECT_THAT(all[1], testing::StartsWith("{\"time\":\"19"));
+  EXPECT_THAT(all[2], testing::StartsWith("{\"time\":\"19"));
+}
+
 TEST_F(FlowLogTest, NumbersAreNotRepeatedByTheNextRun) {
   std::set<std::uint64_t> ids;
   for (std::uint64_t run = 0; run < 4; ++run) {

@@ -238,6 +238,13 @@ TEST_F(Suggest, EndsThatHadNoRecordAreSaidToBeMissing) {
   EXPECT_THAT(text, Not(HasSubstr("allow udp")));
 }
 
+TEST_F(Suggest, EmptyLinesAreNoRecords) {
+  log_ = "\n";
+  opened("192.0.2.1", 443);
+  log_ += "\n";
+  EXPECT_THAT(suggested(), HasSubstr("1 target, 1 record in all"));
+}
+
 TEST_F(Suggest, EmptyLogs) {
   EXPECT_THAT(suggested(), HasSubstr("# 0 flows to 0 targets"));
 }
