@@ -1,7 +1,6 @@
 #include "cli/control_run.hh"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -220,7 +219,7 @@ Outcome write_new(const std::string& path, const std::string& text) {
     error = errno;
   }
   if (written) return {};
-  static_cast<void>(::unlink(path.c_str()));  // half a policy is none
+  static_cast<void>(std::remove(path.c_str()));  // half a policy is none
   return failed(
       {fmt::format("writing {} failed: {}; free some space", printable(path), std::strerror(error))});
 }
