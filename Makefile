@@ -12,7 +12,7 @@ LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
 
-.PHONY: coverage help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-tsan build-tsan sim lint format fuzz fuzz-ci build-fuzz bench bench-plots bench-micro install clean
+.PHONY: coverage help test-e2e-1 test-e2e-2 deps build build-asan demo test test-unit test-e2e test-e2e-asan test-e2e-threads test-load load soak test-tsan build-tsan sim lint format fuzz fuzz-ci build-fuzz bench bench-plots bench-micro install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -43,17 +43,27 @@ test-unit: build build-asan ## unit tests, simulator and layering, release and s
 	@ctest --test-dir build-asan --output-on-failure -j $(JOBS)
 
 test-e2e: build ## end-to-end tests of the release build
-	@$(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
+	@$(LAB) --binary build/slirp-forwarder $(PYTEST) -m 'not load' tests/e2e
 
 # The same in two labs side by side: most of their time is waiting.
 test-e2e-1 test-e2e-2: test-e2e-%: build
-	@$(LAB) --binary build/slirp-forwarder $(PYTEST) --part $*/2 tests/e2e
+	@$(LAB) --binary build/slirp-forwarder $(PYTEST) -m 'not load' --part $*/2 tests/e2e
 
 test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
 
+# Longer floods, and a million connections: about half an hour.
+test-load: build ## floods and many connections, on a quiet machine; about a minute
+	@$(LAB) --binary build/slirp-forwarder $(PYTEST) -s tests/e2e/test_load.py
+
+load: build ## test-load for longer: LOAD_SECONDS=60 of each flood, LOAD_CONNECTIONS=1000000
+	@TEST_SECONDS=3600 LOAD_SECONDS=$(or $(LOAD_SECONDS),60) LOAD_CONNECTIONS=$(or $(LOAD_CONNECTIONS),1000000) $(LAB) --binary build/slirp-forwarder $(PYTEST) -s tests/e2e/test_load.py
+
+soak: build ## mixed real clients for SOAK_MINUTES (default 30); memory and descriptors end where they began
+	@SOAK_MINUTES=$(or $(SOAK_MINUTES),30) $(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/soak.py
+
 test-e2e-threads: build ## end-to-end tests, every guest with --threads 2
-	@SF_TEST_OPTIONS=--threads=2 $(LAB) --binary build/slirp-forwarder $(PYTEST) tests/e2e
+	@SF_TEST_OPTIONS=--threads=2 $(LAB) --binary build/slirp-forwarder $(PYTEST) -m 'not load' tests/e2e
 
 # TSan needs addresses where older kernels put them (setarch -R).
 build-tsan: deps ## the build with ThreadSanitizer, in build-tsan/

@@ -29,12 +29,30 @@ std::vector<std::string_view> lines_of(std::string_view text) {
   return lines;
 }
 
+// Whatever its filter is, a capture ends, and stays within the frame.
+void capture(control::FakeInstance& instance, control::Stream& stream, std::string_view text) {
+  const Exact frame(Bytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  for (const std::size_t head : {frame.bytes().size(), frame.bytes().size() / 2}) {
+    instance.captures.on_frame(std::array{take(frame.bytes(), head), drop(frame.bytes(), head)}, {},
+                               link::Direction::to_guest);
+  }
+  stream.finish();
+  std::vector<std::uint8_t> recording;
+  stream.take(recording);
+  require(recording.size() % 4 == 0 && recording.size() >= 100, "a recording is whole blocks");
+}
+
 // One request per line, to one instance.
 void requests(std::string_view text) {
   control::FakeInstance instance;
   instance.live.resize(3);
   for (const std::string_view line : lines_of(text)) {
-    const std::string reply = control::answer(line, instance);
+    std::unique_ptr<control::Stream> stream;
+    const std::string reply = control::answer(line, instance, &stream);
+    if (stream) {
+      capture(instance, *stream, line);
+      continue;
+    }
     const json parsed = json::parse(reply, nullptr, false);
     require(parsed.is_object() && parsed.contains("return") != parsed.contains("error"),
             "a reply is neither a return nor an error");

@@ -6,7 +6,7 @@ set -euo pipefail
 
 build=(
   g++ make cmake ninja-build ccache pkg-config libcli11-dev libfmt-dev libexpected-dev libmnl-dev libseccomp-dev
-  libcap-dev nettle-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev
+  libcap-dev libpcap-dev nettle-dev libtomlplusplus-dev nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
 tests=(
   python3 python3-pytest python3-scapy iproute2 iperf3 slirp4netns passt curl bind9-dnsutils isc-dhcp-client udhcpc

@@ -70,6 +70,7 @@ int requests(const Options& options);    // many connections or sockets, request
 int one_shots(const Options& options);   // a connection for each request
 int datagrams(const Options& options);   // the highest rate with little loss
 int hold(const Options& options);        // idle connections
+int flood(const Options& options);       // what a hostile guest sends
 int time_start(const Options& options);  // from a program's start until it says that it is ready
 
 }  // namespace sf::load

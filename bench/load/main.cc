@@ -17,6 +17,7 @@ constexpr Command kCommands[] = {
     {"serve", sf::load::serve},         {"requests", sf::load::requests},
     {"one-shots", sf::load::one_shots}, {"datagrams", sf::load::datagrams},
     {"hold", sf::load::hold},           {"time-start", sf::load::time_start},
+    {"flood", sf::load::flood},
 };
 
 }  // namespace
@@ -27,7 +28,7 @@ int main(int argc, char** argv) {
     if (argc > 1 && std::strcmp(argv[1], command.name) == 0)
       return command.run(sf::load::Options(argc, argv));
   }
-  std::fputs("usage: bench_load serve|requests|one-shots|datagrams|hold|time-start --NAME=VALUE ...\n",
+  std::fputs("usage: bench_load serve|requests|one-shots|datagrams|hold|time-start|flood --NAME=VALUE ...\n",
              stderr);
   return 2;
 }

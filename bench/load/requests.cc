@@ -21,6 +21,7 @@ struct Client {
   std::int64_t asked = 0;
   std::size_t got = 0;
   std::uint16_t id = 0;
+  std::int64_t next = 0;  // with a pause: when to ask, 0 while it waits for a reply
 };
 
 class Requests {
@@ -31,20 +32,28 @@ class Requests {
             protocol_ == "dns" ? kDnsPort : static_cast<std::uint16_t>(options.number("port", kEchoPort))),
         duration_(static_cast<std::int64_t>(options.real("seconds", 1) * 1e9)),
         clients_(static_cast<std::size_t>(options.number("parallel", 1))),
+        pause_(options.number("pause", 0) * kMillisecond),
         epoll_(epoll_create1(EPOLL_CLOEXEC)) {
     check(epoll_, "open an epoll");
     latencies_.reserve(1 << 20);
+    if (pause_ > 0) raise_descriptor_limit();
     for (std::size_t i = 0; i < clients_.size(); ++i) open(i);
   }
 
   int run() {
     const std::int64_t begin = now();
-    for (auto& client : clients_) ask(client);
+    // With a pause, all through its length.
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      clients_[i].next =
+          begin + pause_ * static_cast<std::int64_t>(i) / static_cast<std::int64_t>(clients_.size());
+      if (pause_ == 0) ask(clients_[i]);
+    }
     std::int64_t time = begin;
     while (time < begin + duration_) {
       wait();
       time = now();
       if (protocol_ != "tcp") ask_again(time);
+      if (pause_ > 0) ask_those_that_paused(time);
     }
     const double seconds = static_cast<double>(now() - begin) / 1e9;
     const auto count = latencies_.size();
@@ -115,7 +124,18 @@ class Requests {
     }
     latencies_.push_back(
         static_cast<std::uint32_t>(std::min<std::int64_t>(now() - client.asked, UINT32_MAX)));
-    ask(client);
+    if (pause_ == 0) return ask(client);
+    client.next = client.asked + pause_;
+  }
+
+  void ask_those_that_paused(std::int64_t time) {
+    if (time < look_at_) return;
+    look_at_ = time + 5 * kMillisecond;
+    for (auto& client : clients_) {
+      if (client.next == 0 || time < client.next) continue;
+      client.next = 0;
+      ask(client);
+    }
   }
 
   void ask_again(std::int64_t time) {
@@ -132,6 +152,7 @@ class Requests {
   Address to_;
   std::int64_t duration_;
   std::vector<Client> clients_;
+  std::int64_t pause_;  // from a request to the next one; 0: at once
   int epoll_;
   std::vector<std::uint32_t> latencies_;
   std::uint64_t lost_ = 0;

@@ -1,11 +1,13 @@
 #include "cli/commands.hh"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <limits>
 
 #include "cli/help.hh"
 #include "cli/values.hh"
@@ -30,8 +32,39 @@ Result<Duration> parse_interval(std::string_view text) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
+template <typename Number>
+void add_number(CLI::App& app, const char* names, const char* type, std::uint32_t least, std::uint32_t most,
+                Number& into, const std::string& text) {
+  app.add_option(
+         names,
+         [&into, names, least, most](const CLI::results_t& values) {
+           const std::string_view name = std::string_view(names).substr(std::string_view(names).rfind("--"));
+           const auto number = parse_number(name, values.back(), least, most);
+           if (!number) throw CLI::ValidationError(number.error().message);
+           into = *number;
+           return true;
+         },
+         text)
+      ->type_name(type)
+      ->expected(1)
+      ->take_last();
+}
+
+void add_capture_options(CLI::App& app, ControlCommand& command) {
+  app.option_defaults()->group("Output");
+  app.add_option("-w,--write", command.file, "Where to record to, '-' for standard output (the default)")
+      ->type_name("FILE")
+      ->expected(1)
+      ->take_last();
+  add_number(app, "-s,--snapshot-length", "BYTES", 1, wire::pcapng::kMaxSnapLength, command.snap_length,
+             fmt::format("Record so much of each frame, 1 to {}", wire::pcapng::kMaxSnapLength));
+  add_number(app, "-c,--count", "N", 1, std::numeric_limits<std::uint32_t>::max(), command.count,
+             "End after that many frames");
+}
+
 void add_options(CLI::App& app, std::string_view word, ControlCommand& command) {
   app.set_help_flag("-h,--help", "Show this text");
+  if (word == "capture") return add_capture_options(app, command);
   // CLI11 groups by what is current when an option is added.
   app.option_defaults()->group("Ports");
   if (word == "port") {
@@ -53,19 +86,8 @@ void add_options(CLI::App& app, std::string_view word, ControlCommand& command) 
         ->take_last();
   }
   if (word == "flows") {
-    app.add_option(
-           "--limit",
-           [&command](const CLI::results_t& values) {
-             const auto limit =
-                 parse_number("--limit", values.back(), 1, std::uint32_t{control::kMaxFlowsListed});
-             if (!limit) throw CLI::ValidationError(limit.error().message);
-             command.limit = *limit;
-             return true;
-           },
-           fmt::format("Show that many at most, 1 to {}", control::kMaxFlowsListed))
-        ->type_name("N")
-        ->expected(1)
-        ->take_last();
+    add_number(app, "--limit", "N", 1, std::uint32_t{control::kMaxFlowsListed}, command.limit,
+               fmt::format("Show that many at most, 1 to {}", control::kMaxFlowsListed));
   }
   if (word == "top") return;
   if (word == "policy") {
@@ -158,7 +180,16 @@ Result<void> take_policy_words(ControlCommand& command, std::vector<std::string>
   return {};
 }
 
+Result<void> take_capture_words(ControlCommand& command, const std::vector<std::string>& words) {
+  command.action = Action::capture;
+  if (words.empty()) return fail("INSTANCE is missing; the form is capture INSTANCE [FILTER]");
+  command.instance = words[0];
+  command.filter = fmt::format("{}", fmt::join(words.begin() + 1, words.end(), " "));
+  return {};
+}
+
 Result<void> take_words(ControlCommand& command, std::string_view word, std::vector<std::string> words) {
+  if (word == "capture") return take_capture_words(command, words);
   if (word == "port") return take_port_words(command, std::move(words));
   if (word == "policy") return take_policy_words(command, std::move(words));
   command.action = word == "ls" ? Action::ls : word == "top" ? Action::top : Action::flows;
@@ -173,7 +204,7 @@ Result<void> take_words(ControlCommand& command, std::string_view word, std::vec
 }  // namespace
 
 bool is_control_word(std::string_view word) {
-  constexpr std::array<std::string_view, 5> kWords{"ls", "port", "flows", "top", "policy"};
+  constexpr std::array<std::string_view, 6> kWords{"ls", "port", "flows", "top", "policy", "capture"};
   return std::ranges::find(kWords, word) != kWords.end();
 }
 

@@ -7,6 +7,7 @@
 //     flows [--interval SECONDS] [--limit N] [--json] [INSTANCE]
 //     top [--interval SECONDS] [INSTANCE]
 //     policy [--json] [INSTANCE [show]]
+//     capture [-w FILE] [-s BYTES] [-c N] INSTANCE [FILTER...]
 //     policy [--json] INSTANCE set FILE | allow RULE... | deny RULE... | reset
 //     policy suggest FLOWLOG [--output FILE]
 //
@@ -23,6 +24,7 @@
 #include "base/result.hh"
 #include "base/time.hh"
 #include "cli/options.hh"
+#include "wire/pcapng.hh"
 
 namespace sf::cli {
 
@@ -34,6 +36,7 @@ struct ControlCommand {
     port_ls,
     flows,
     top,
+    capture,
     policy_show,
     policy_set,
     policy_insert,
@@ -43,10 +46,13 @@ struct ControlCommand {
   Action action = Action::ls;
   std::optional<std::string> instance;  // absent: the only one there is
   std::vector<std::string> ports;       // never empty for port_add and port_rm
-  std::string file;                     // for policy_set and policy_suggest
-  std::string output;                   // for policy_suggest; empty: standard output
-  std::vector<std::string> rules;       // for policy_insert: in this order before all others
-  bool allow = false;                   // what they do
+  std::string file;    // for policy_set and policy_suggest; for capture, empty or "-": standard output
+  std::string output;  // for policy_suggest; empty: standard output
+  std::string filter;  // for capture, as libpcap takes it; empty: all frames
+  std::uint32_t snap_length = wire::pcapng::kMaxSnapLength;
+  std::optional<std::uint64_t> count;  // of frames to capture
+  std::vector<std::string> rules;      // for policy_insert: in this order before all others
+  bool allow = false;                  // what they do
   bool loopback = false;
   bool json = false;
   Duration interval = 1s;

@@ -11,6 +11,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/capture_run.hh"
 #include "cli/documents.hh"
 #include "cli/flow_rates.hh"
 #include "cli/policy_items.hh"
@@ -273,6 +274,8 @@ Outcome run_control(const ControlCommand& command, const std::optional<std::stri
       return list_flows(command, peer);
     case Action::top:
       return run_top({*instance}, command.interval, terminal);
+    case Action::capture:
+      return run_capture(command, *instance);
     case Action::policy_show:
       return shown(command, peer.policy("policy"));
     case Action::policy_set:

@@ -30,6 +30,8 @@ Usage:
       Show live flows with rates, round-trip time and state.
   slirp-forwarder top [INSTANCE]
       Show them in the terminal as they go on.
+  slirp-forwarder capture INSTANCE [FILTER]
+      Record what passes, or show it live to Wireshark or tcpdump.
   slirp-forwarder policy [INSTANCE [show]] | INSTANCE set FILE|allow RULE...|deny RULE...|reset
       Show the egress policy and what it has refused, or change it.
   slirp-forwarder policy suggest FLOWLOG [--output FILE]
@@ -86,6 +88,18 @@ takes back what was changed, with the file of --policy as it is now.
 RULE is what --allow takes: [tcp|udp|icmp/]TARGET[:PORTS].
 suggest makes a policy file that allows what the flow log FLOWLOG (- is standard input) has
 seen, with what was refused as comments: for --policy, once it has been read.
+)";
+
+constexpr std::string_view kCapture =
+    R"(Usage: slirp-forwarder capture [-w FILE] [-s BYTES] [-c N] INSTANCE [FILTER]
+
+Records the frames of a running instance from now on, both ways, as pcapng, until SIGINT or
+SIGTERM, or until the instance ends. FILTER is what tcpdump takes, such as "tcp port 80 and
+host 192.0.2.1". Frames that the instance has no room for while the recording does not get
+on are lost, and counted. Frames that the two kernels cut later are recorded whole.
+
+  slirp-forwarder capture 4711 | wireshark -k -i -
+  slirp-forwarder capture 4711 udp port 53 | tcpdump -n -r -
 )";
 
 constexpr std::string_view kInstance = R"(
@@ -180,11 +194,12 @@ std::string help_text(std::optional<Command> command, const std::string& options
 }
 
 std::string control_help_text(std::string_view word, const std::string& options) {
-  const std::string_view head = word == "ls"       ? kLs
-                                : word == "port"   ? kPort
-                                : word == "policy" ? kPolicy
-                                : word == "top"    ? kTop
-                                                   : kFlows;
+  const std::string_view head = word == "ls"        ? kLs
+                                : word == "port"    ? kPort
+                                : word == "policy"  ? kPolicy
+                                : word == "capture" ? kCapture
+                                : word == "top"     ? kTop
+                                                    : kFlows;
   return fmt::format("{}{}{}\nThe manual page slirp-forwarder(1) says more.\n", head,
                      word == "ls" ? "" : kInstance, options);
 }

@@ -19,7 +19,7 @@ namespace sf::cli {
 // The whole text: forms, options, examples. Without a command: the overview, with the options common to all.
 [[nodiscard]] std::string help_text(std::optional<Command> command, const std::string& options);
 
-// Of ls, port or flows.
+// Of ls, port, flows, policy or capture.
 [[nodiscard]] std::string control_help_text(std::string_view word, const std::string& options);
 
 [[nodiscard]] std::string version_text();

@@ -203,6 +203,16 @@ control::Refusals ShardInstance::refusals(std::size_t most) const {
   return {policy_.gate().refusals(), policy_.gate().refused(most)};
 }
 
+Result<std::unique_ptr<control::Stream>> ShardInstance::capture(control::CaptureRequest request) {
+  auto stream = captures_ != nullptr ? captures_->add(std::move(request)) : nullptr;
+  if (!stream) {
+    return fail(
+        "cannot capture: {} captures of this instance are running, which is as many as there may be; end one",
+        control::Captures::kMaxCaptures);
+  }
+  return stream;
+}
+
 control::InstanceInfo ShardInstance::info() const {
   const link::Network network = make_network(config_);
   control::InstanceInfo info;

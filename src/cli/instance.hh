@@ -10,6 +10,7 @@
 #include "cli/config.hh"
 #include "cli/policy_control.hh"
 #include "cli/shards.hh"
+#include "control/capture.hh"
 #include "control/instance.hh"
 #include "flowlog/flow_log.hh"
 #include "host/loopback.hh"
@@ -52,6 +53,9 @@ class ShardInstance final : public control::Instance {
     return policy_.insert(action, rule);
   }
   [[nodiscard]] Result<void> reset_policy() override { return policy_.reload(); }
+  [[nodiscard]] Result<std::unique_ptr<control::Stream>> capture(control::CaptureRequest request) override;
+  // Null: nobody can look on. It outlives what capture() returns.
+  void set_captures(control::Captures* captures) { captures_ = captures; }
 
  private:
   // Ports of both kinds share one row of numbers.
@@ -67,6 +71,7 @@ class ShardInstance final : public control::Instance {
   Shards& shards_;
   host::Loopback& loopback_;
   PolicyControl& policy_;
+  control::Captures* captures_ = nullptr;
   const Config& config_;
   const flowlog::FlowLog* flow_log_ = nullptr;
   std::string name_;

@@ -15,9 +15,11 @@
 #include "cli/confinement.hh"
 #include "cli/instance.hh"
 #include "cli/metrics_service.hh"
+#include "control/capture.hh"
 #include "control/directory.hh"
 #include "control/publish_syntax.hh"
 #include "control/server.hh"
+#include "host/waker.hh"
 #include "link/bess.hh"
 #include "link/tap.hh"
 #include "policy/file.hh"
@@ -91,6 +93,18 @@ void return_memory_early() {
   // One heap for all threads, which allocate little: trimming that of a thread would open a file of /proc,
   // which a confined process cannot.
   static_cast<void>(mallopt(M_ARENA_MAX, 1));
+}
+
+control::Captures::Hooks capture_hooks(Workers& workers, const host::Waker& waker,
+                                       control::Captures& captures) {
+  return {.unix_time = host::unix_time,
+          .wake = [&waker] { waker.wake(); },
+          .use =
+              [&workers, &captures](bool used) {
+                workers.visit_all([onlooker = used ? &captures : nullptr](unsigned, engine::Shard& shard) {
+                  shard.set_onlooker(onlooker);
+                });
+              }};
 }
 
 // What was dropped and why, for whoever looks into it; never per packet.
@@ -214,9 +228,18 @@ Result<int> Program::run() {
         if (!inside_.ask_for_sockets({kind.stream, kind.v4, count})) loopback.on_sockets(kind, {});
       },
       config_.command == Command::run ? kSpareSockets : 0, {.descriptors = descriptors}, log_);
+  const auto waker = host::Waker::create();
+  if (!waker) return tl::unexpected(waker.error());
+  control::Captures captures(inside_.tap().name, capture_hooks(**workers, *waker, captures));
+  auto delivers = loop.watch(waker->fd(), [&waker, &captures] {
+    waker->reset();
+    captures.deliver();
+  });
+  if (!delivers) return tl::unexpected(delivers.error());
   if (flow_log != nullptr) loopback.set_watch(&flow_log->feed(static_cast<unsigned>(shards)));
   ShardInstance instance(**workers, loopback, policy, config_, std::to_string(::getpid()),
                          [&loop] { return loop.now(); });
+  instance.set_captures(&captures);
   instance.set_flow_log(flow_log.get());
   if (const auto published = publish(instance); !published) return tl::unexpected(published.error());
   auto servers = serve(instance, loop);

@@ -238,4 +238,9 @@ Result<PolicyReply> read_policy(std::string_view who, std::string_view reply) {
   return policy;
 }
 
+Error read_refusal(std::string_view who, std::string_view reply) {
+  const auto json = returned(who, reply);
+  return json ? unreadable(who).value() : json.error();
+}
+
 }  // namespace sf::cli

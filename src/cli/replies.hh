@@ -98,5 +98,7 @@ struct PolicyReply {
 [[nodiscard]] Result<FlowsReply> read_flows(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<StatisticsReply> read_statistics(std::string_view who, std::string_view reply);
 [[nodiscard]] Result<PolicyReply> read_policy(std::string_view who, std::string_view reply);
+// One that says no.
+[[nodiscard]] Error read_refusal(std::string_view who, std::string_view reply);
 
 }  // namespace sf::cli

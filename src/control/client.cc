@@ -19,21 +19,17 @@ constexpr std::size_t kMaxReply = std::size_t{32} << 20;
 // Each has a descriptor, of which there are often 1,024.
 constexpr std::size_t kAskedAtOnce = 500;
 
-UniqueFd start_timer(Duration duration) {
-  UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
-  if (!timer) return timer;
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
-  itimerspec when{};
-  when.it_value = {.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
-  if (when.it_value.tv_sec == 0 && when.it_value.tv_nsec == 0) when.it_value.tv_nsec = 1;  // 0 would disarm
-  if (::timerfd_settime(timer.get(), 0, &when, nullptr) != 0) timer.reset();
-  return timer;
-}
-
 tl::unexpected<Error> failed(const std::string& path, const char* doing, int error) {
   const char* remedy = "; slirp-forwarder ls shows which instances there are";
   if (error == EACCES || error == EPERM) remedy = "; only the user that started the instance may";
   return fail("cannot ask the instance at {}: {}: {}{}", path, doing, std::strerror(error), remedy);
+}
+
+tl::unexpected<Error> bad_path(const std::string& path) {
+  return fail(
+      "cannot ask the instance at '{}': that is not a path of 1 to {} bytes; name the socket by a shorter "
+      "one",
+      path, sizeof(sockaddr_un{}.sun_path) - 1);
 }
 
 tl::unexpected<Error> timed_out(const std::string& path) {
@@ -46,10 +42,7 @@ class Exchange {
  public:
   Exchange(const std::string& path, std::string_view text) : path_(path), rest_(text) {
     if (!make_address(path, address_)) {
-      finish(
-          fail("cannot ask the instance at '{}': that is not a path of 1 to {} bytes; name the socket by a "
-               "shorter one",
-               path, sizeof(address_.sun_path) - 1));
+      finish(bad_path(path));
       return;
     }
     fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
@@ -200,6 +193,38 @@ std::vector<Result<std::string>> request_all(const std::vector<std::string>& pat
     for (Exchange& exchange : exchanges) replies.push_back(exchange.take_reply());
   }
   return replies;
+}
+
+Result<UniqueFd> connect_and_send(const std::string& path, std::string_view text, Duration timeout) {
+  sockaddr_un address;
+  if (!make_address(path, address)) return bad_path(path);
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return failed(path, "socket", errno);
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
+  const timeval limit{.tv_sec = seconds.count(), .tv_usec = (timeout - seconds) / 1us};
+  static_cast<void>(::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)));
+  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return errno == EAGAIN ? timed_out(path) : failed(path, "connect", errno);
+  }
+  while (!text.empty()) {
+    const ssize_t put = ::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    if (put < 0 && errno == EAGAIN) return timed_out(path);
+    if (put < 0 && errno == EPIPE) break;  // it has heard enough, and may have said why
+    if (put < 0 && errno != EINTR) return failed(path, "send", errno);
+    if (put > 0) text.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return fd;
+}
+
+UniqueFd start_timer(Duration duration) {
+  UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC));
+  if (!timer) return timer;
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+  itimerspec when{};
+  when.it_value = {.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
+  if (when.it_value.tv_sec == 0 && when.it_value.tv_nsec == 0) when.it_value.tv_nsec = 1;  // 0 would disarm
+  if (::timerfd_settime(timer.get(), 0, &when, nullptr) != 0) timer.reset();
+  return timer;
 }
 
 Interval::Interval(Duration interval) : timer_(start_timer(interval)) {}

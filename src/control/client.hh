@@ -33,6 +33,14 @@ enum class Answers { yes, refused, absent, unknown };
                                                            std::string_view text,
                                                            Duration timeout = kReplyTimeout);
 
+// Connects to the socket at `path` and sends `text`, for a reply that the caller receives. The text is short,
+// and within `timeout`.
+[[nodiscard]] Result<UniqueFd> connect_and_send(const std::string& path, std::string_view text,
+                                                Duration timeout = kReplyTimeout);
+
+// A timerfd(2) that is readable once `duration` has passed. Empty where there are no descriptors.
+[[nodiscard]] UniqueFd start_timer(Duration duration);
+
 // Something that recurs: wait() returns when `interval` has passed since start.
 class Interval {
  public:

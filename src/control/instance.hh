@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "base/address.hh"
 #include "base/result.hh"
+#include "control/capture.hh"
 #include "control/metrics.hh"
 #include "control/policy_report.hh"
 #include "engine/published.hh"
@@ -67,6 +69,8 @@ class Instance {
   [[nodiscard]] virtual Result<void> insert_policy_rule(policy::Action action, const std::string& rule) = 0;
   // As it was at the start, with the policy file as it is now.
   [[nodiscard]] virtual Result<void> reset_policy() = 0;
+  // All frames from now on, as pcapng.
+  [[nodiscard]] virtual Result<std::unique_ptr<Stream>> capture(CaptureRequest request) = 0;
 };
 
 }  // namespace sf::control

@@ -373,6 +373,28 @@ std::string reset_policy(const Json&, Instance& instance) {
   return policy_changed("reset_policy", instance.reset_policy(), instance);
 }
 
+// The filter is what `tcpdump -ddd` prints.
+std::string capture(const Json& arguments, Instance& instance, std::unique_ptr<Stream>& stream) {
+  CaptureRequest request;
+  if (const Json& text = member(arguments, "filter"); !text.is_null()) {
+    if (!text.is_string()) return error_reply("capture: bad arguments.filter");
+    auto filter = wire::PacketFilter::parse(text.get_ref<const std::string&>());
+    if (!filter) return error_with_reason("capture: bad arguments.filter", filter.error().message);
+    request.filter = *std::move(filter);
+  }
+  if (const Json& length = member(arguments, "snap_length"); !length.is_null()) {
+    const auto number = whole_number(length);
+    if (!number || *number == 0 || *number > wire::pcapng::kMaxSnapLength) {
+      return error_reply("capture: bad arguments.snap_length");
+    }
+    request.snap_length = static_cast<std::uint32_t>(*number);
+  }
+  auto begun = instance.capture(std::move(request));
+  if (!begun) return error_with_reason("capture: failed", begun.error().message);
+  stream = *std::move(begun);
+  return {};
+}
+
 std::string version(const Json&, Instance& instance) {
   return returned({{"version", instance.info().version}});
 }
@@ -395,13 +417,14 @@ constexpr std::array<std::pair<std::string_view, Handler>, 14> kHandlers{{
     {"version", version},
 }};
 
-std::string dispatch(std::string_view request, Instance& instance) {
+std::string dispatch(std::string_view request, Instance& instance, std::unique_ptr<Stream>* stream) {
   if (request.size() > kMaxRequest) return error_reply("too large message");
   const Json json = parse_bounded(request);
   if (json.is_discarded()) return error_reply("cannot parse JSON");
   if (!json.is_object()) return error_reply("json_object() failed");
   const Json& execute = member(json, "execute");
   if (!execute.is_string()) return error_reply("no execute found");
+  if (execute == "capture" && stream != nullptr) return capture(member(json, "arguments"), instance, *stream);
   const auto handler = std::ranges::find(kHandlers, execute.get_ref<const std::string&>(),
                                          &std::pair<std::string_view, Handler>::first);
   if (handler == kHandlers.end()) return error_reply("unknown execute");
@@ -416,10 +439,10 @@ std::string error_reply(std::string_view description) {
   return to_text(reply);
 }
 
-std::string answer(std::string_view request, Instance& instance) {
+std::string answer(std::string_view request, Instance& instance, std::unique_ptr<Stream>* stream) {
   // The library throws where it is used wrongly; packets do not wait for the one place that was overlooked.
   try {
-    return dispatch(request, instance);
+    return dispatch(request, instance, stream);
   } catch (const std::exception&) {
     return R"({"error":{"desc":"internal error"}})";
   }

@@ -18,12 +18,15 @@
 //     set_policy      {"name":"FILE","text":"…"}      the same, of the new one
 //     insert_rule     {"action":"allow","rule":"…"}   the same
 //     reset_policy                                    the same
+//     capture         {"filter":"1\n6 0 0 262144"…,  instead of a reply: pcapng, until the client closes, or
+//                      "snap_length":262144}          shuts down writing, which has it end in good order
 //     statistics                                      what engine::Totals has, "drops" by reason, and the
 //                                                     policy's "refusals" with the first ones "refused"
 //     version                                         the version
 //     info                                            what InstanceInfo has, and "ports" and "statistics"
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -37,8 +40,10 @@ inline constexpr std::size_t kMaxFlowsListed = 2048;
 inline constexpr std::size_t kFlowsListed = 1024;  // without "limit"
 inline constexpr std::size_t kRefusalsInStatistics = 10;
 
-// Never throws, whatever `request` is.
-[[nodiscard]] std::string answer(std::string_view request, Instance& instance);
+// Never throws, whatever `request` is. Where the reply goes on and on, it is empty, and `stream` has it;
+// null: no such requests here.
+[[nodiscard]] std::string answer(std::string_view request, Instance& instance,
+                                 std::unique_ptr<Stream>* stream = nullptr);
 
 // {"error":{"desc":"bad request: DESCRIPTION"}}
 [[nodiscard]] std::string error_reply(std::string_view description);

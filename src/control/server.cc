@@ -24,19 +24,24 @@ constexpr std::uint64_t kFirstClient = 2;
 constexpr int kBacklog = 128;
 constexpr std::size_t kReadSize = 16384;
 constexpr int kReadsToDrain = 4;
+constexpr int kStreamWrites = 4;
 constexpr std::size_t kMaxDrained = std::size_t{64} << 20;
 
 }  // namespace
 
 struct Server::Client {
-  enum class State { reading, writing, draining };
+  enum class State { reading, writing, draining, streaming };
 
   UniqueFd fd;
   State state = State::reading;
   std::string request;
   MessageEnd end;
   std::string reply;
-  std::size_t sent = 0;
+  std::size_t sent = 0;  // of the reply, or of the stream's present piece
+  std::unique_ptr<Stream> stream;
+  std::vector<std::uint8_t> piece;
+  std::uint32_t watched = 0;  // while streaming
+  bool finishing = false;     // the stream is: what comes now is the rest
   std::size_t drained = 0;
   bool cut_off = false;  // the request was refused before it had ended
   unsigned idle = 0;     // ticks
@@ -118,6 +123,9 @@ void Server::on_client(ClientId id) {
     case Client::State::draining:
       goes_on = drain(client);
       break;
+    case Client::State::streaming:
+      goes_on = on_streaming(id, client);
+      break;
   }
   if (!goes_on) clients_.erase(found);
 }
@@ -134,7 +142,65 @@ bool Server::read(ClientId id, Client& client) {
     return reply(id, client, error_reply("too large message"));
   }
   if (got > 0 && !client.end.done()) return true;
-  return reply(id, client, answer(std::exchange(client.request, {}), instance_));
+  std::unique_ptr<Stream> stream;
+  std::string said = answer(std::exchange(client.request, {}), instance_, &stream);
+  if (stream) return begin_stream(id, client, std::move(stream));
+  return reply(id, client, std::move(said));
+}
+
+bool Server::begin_stream(ClientId id, Client& client, std::unique_ptr<Stream> stream) {
+  client.state = Client::State::streaming;
+  client.stream = std::move(stream);
+  client.stream->when_ready([this, id] { on_stream_ready(id); });
+  return send_stream(id, client);
+}
+
+// What the client says now is nothing but that it has had enough.
+bool Server::on_streaming(ClientId id, Client& client) {
+  std::array<char, kReadSize> piece;
+  if (!client.finishing) {
+    const ssize_t got = ::recv(client.fd.get(), piece.data(), piece.size(), 0);
+    if (got < 0 && errno != EAGAIN && errno != EINTR) return false;
+    if (got == 0) {
+      client.finishing = true;
+      client.idle = 0;
+      client.stream->finish();
+    }
+  }
+  return send_stream(id, client);
+}
+
+bool Server::send_stream(ClientId id, Client& client) {
+  const std::uint32_t always = client.finishing ? 0 : std::uint32_t{EPOLLIN};
+  for (int writes = 0; writes < kStreamWrites; ++writes) {
+    if (client.sent == client.piece.size()) {
+      client.sent = 0;
+      client.stream->take(client.piece);
+      if (client.piece.empty()) {
+        watch_stream(id, client, always);
+        return !client.finishing;
+      }
+    }
+    const Bytes rest = drop(client.piece, client.sent);
+    const ssize_t put = ::send(client.fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    if (put < 0 && errno != EAGAIN && errno != EINTR) return false;
+    if (put < 0) break;
+    client.idle = 0;
+    client.sent += static_cast<std::size_t>(put);
+  }
+  watch_stream(id, client, always | EPOLLOUT);
+  return true;
+}
+
+void Server::on_stream_ready(ClientId id) {
+  const auto found = clients_.find(id);
+  if (found == clients_.end() || (found->second->watched & EPOLLOUT) != 0) return;
+  if (!send_stream(id, *found->second)) clients_.erase(found);
+  update();
+}
+
+void Server::watch_stream(ClientId id, Client& client, std::uint32_t events) const {
+  if (std::exchange(client.watched, events) != events) watch(EPOLL_CTL_MOD, client.fd.get(), events, id);
 }
 
 bool Server::reply(ClientId id, Client& client, std::string text) {
@@ -179,7 +245,9 @@ void Server::on_tick() {
   for (auto next = clients_.begin(); next != clients_.end();) {
     const auto here = next++;
     Client& client = *here->second;
-    const bool too_old = ++client.age >= kReadTicks && client.state != Client::State::writing;
+    const bool streams = client.state == Client::State::streaming;
+    if (streams && !client.finishing) continue;  // it may look at nothing for as long as it likes
+    const bool too_old = ++client.age >= kReadTicks && client.state != Client::State::writing && !streams;
     if (++client.idle < kIdleTicks && !too_old) continue;
     if (client.state == Client::State::reading) {
       // What fits into the socket, without waiting.

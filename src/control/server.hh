@@ -4,6 +4,8 @@
 //                  │                                                   ^  │
 //                  └───(too large, or idle)────────── an error ────────┘  └── draining, where more was sent
 //                                                                             than anybody has read
+//                  └───(a request for a stream)── streaming ──(client shuts down writing)── the rest ──
+//                  closed
 //
 // Nothing here waits. All descriptors are in one epoll instance that the caller watches with its own, and
 // on_ready() does a bounded amount of work: one read or write per client that is ready, of which there are
@@ -73,6 +75,11 @@ class Server {
   [[nodiscard]] bool write(ClientId id, Client& client);
   [[nodiscard]] bool drain(Client& client) const;
   [[nodiscard]] bool reply(ClientId id, Client& client, std::string text);
+  [[nodiscard]] bool begin_stream(ClientId id, Client& client, std::unique_ptr<Stream> stream);
+  [[nodiscard]] bool on_streaming(ClientId id, Client& client);
+  [[nodiscard]] bool send_stream(ClientId id, Client& client);
+  void on_stream_ready(ClientId id);
+  void watch_stream(ClientId id, Client& client, std::uint32_t events) const;
   // Listens while there is room, and ticks while there is a client.
   void update();
   void watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const;

@@ -64,7 +64,8 @@ QuicFlows::Verdict QuicFlows::judge_one(policy::Gate& gate, const FlowKey& key, 
   std::optional<ServerName> server = names_.read(key.guest, key.remote, payload, now);
   if (!server) {
     const std::string* known = flow != nullptr ? flow->server_name(key.remote) : nullptr;
-    if (known == nullptr && !is_dtls(payload) && holds(key)) return Verdict::held;
+    if (!name.empty()) known = &name;  // of a segment before this one
+    if (known == nullptr && !is_dtls(payload) && holds(key, now)) return Verdict::held;
     server = known != nullptr && !is_dtls(payload) ? ServerName{ServerName::State::named, *known}
                                                    : ServerName{ServerName::State::foreign, {}};
   }
@@ -74,8 +75,9 @@ QuicFlows::Verdict QuicFlows::judge_one(policy::Gate& gate, const FlowKey& key, 
   return Verdict::passes;
 }
 
-bool QuicFlows::holds(const FlowKey& key) const {
-  return std::ranges::find(held_, key, &Pair::key) != held_.end();
+bool QuicFlows::holds(const FlowKey& key, Time now) const {
+  const auto pair = std::ranges::find(held_, key, &Pair::key);
+  return pair != held_.end() && now < pair->since + kHeldFor;
 }
 
 bool QuicFlows::hold(const FlowKey& key, const Datagram& datagram, Time now) {

@@ -71,7 +71,7 @@ class QuicFlows {
   [[nodiscard]] Verdict judge_one(policy::Gate& gate, const FlowKey& key, const Address& address,
                                   Bytes payload, const udp::Flow* flow, std::string& name, bool& audited,
                                   Time now);
-  [[nodiscard]] bool holds(const FlowKey& key) const;
+  [[nodiscard]] bool holds(const FlowKey& key, Time now) const;
   [[nodiscard]] bool hold(const FlowKey& key, const Datagram& datagram, Time now);
 
   policy::QuicNames names_;

@@ -119,12 +119,15 @@ Reassembly::Slot* Reassembly::slot_for(const Key& key, Time now, Outcome& outcom
   }
   Slot& slot = oldest();
   if (slot.state == State::collecting) outcome.drop = DropReason::fragment_limit;
+  // In a flood of fragments each takes another's place: with the memory that is there, whose pages are, too.
+  BufferPtr buffer = slot.buffer ? std::move(slot.buffer) : take_buffer();
   release(slot);
-  slot.buffer = take_buffer();
+  slot.buffer = std::move(buffer);
   if (!slot.buffer) {
     outcome.drop = DropReason::out_of_memory;
     return nullptr;
   }
+  slot.buffer->received.fill(0);
   slot.state = State::collecting;
   slot.key = key;
   slot.started = now;
@@ -145,7 +148,6 @@ Reassembly::BufferPtr Reassembly::take_buffer() {
   BufferPtr buffer = std::move(spare_);
   // Not initialized: a page that no fragment touches takes no memory.
   if (!buffer) buffer.reset(new (std::nothrow) Buffer);
-  if (buffer) buffer->received.fill(0);
   return buffer;
 }
 

@@ -130,6 +130,7 @@ void Shard::receive_frames(Time now) {
         ++stats_.frames_from_guest;
         stats_.packets_from_guest += wire::packets_of(frame.bytes.size(), frame.offload);
         stats_.bytes_from_guest += frame.bytes.size();
+        link_.show(std::array{Bytes{frame.bytes}}, frame.offload, link::Direction::from_guest);
         on_frame(frame, now);
         break;
       case link::Status::dropped:

@@ -100,6 +100,9 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] PublishedPorts& published() { return published_; }
   [[nodiscard]] const PublishedPorts& published() const { return published_; }
 
+  // Sees all frames from then on, until it is null; between two turns.
+  void set_onlooker(link::Onlooker* onlooker) { link_.set_onlooker(onlooker); }
+
   // Flows of all protocols.
   [[nodiscard]] std::size_t flow_count() const;
   // Those with the most bytes, at most `limit`, and how many there are. Takes a system call for each TCP flow

@@ -35,7 +35,12 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
 
 bool TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn, Destination to,
                     Time now) {
-  if (half_open_ >= half_open_limit_) refuse_oldest_half_open(now);
+  if (half_open_ >= half_open_limit_) {
+    // Each costs several system calls. In a faster flood the rest of the SYNs is lost, and the flows that
+    // there are go on; a program that means it sends its SYN again.
+    if (!room_.admit(now)) return false;
+    refuse_oldest_half_open(now);
+  }
   if (table_.size() >= limit_) {
     translator_.refuse_segment(from, key.guest, key.remote, syn);
     return false;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/flow_table.hh"
+#include "engine/rate_limit.hh"
 #include "engine/timer_heap.hh"
 #include "engine/token.hh"
 #include "tcp/translator.hh"
@@ -28,6 +29,11 @@ class TcpFlows {
         half_open_limit_(half_open_limit),
         watch_(watch) {}
 
+  // How often one that is half-open makes room for another: a flood of 10,000 SYNs a second takes a third of
+  // a CPU.
+  static constexpr std::uint32_t kRoomPerSecond = 10'000;
+  static constexpr std::uint32_t kRoomAtOnce = 10'000;
+
   // Where a new flow would lead.
   struct Destination {
     Address address;
@@ -40,8 +46,9 @@ class TcpFlows {
   [[nodiscard]] bool on_segment(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& segment,
                                 Time now);
   // A SYN of no flow. Where too many are half-open, the oldest of those is refused to make room: a flood of
-  // SYNs towards hosts that never answer takes nothing from connections that do. False: there is no room for
-  // another flow at all, and the guest was told.
+  // SYNs towards hosts that never answer takes nothing from connections that do; so many times a second, that
+  // is, and what is beyond that is lost. False: it was lost, or there is no room for another flow at all, and
+  // the guest was told.
   [[nodiscard]] bool open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
                           Destination to, Time now);
   // A client of a published port: sends a SYN to `key.guest`. False: there is no room, or such a flow
@@ -125,6 +132,7 @@ class TcpFlows {
   std::size_t half_open_ = 0;
   std::size_t dialling_ = 0;
   std::array<std::size_t, tcp::kStates> by_state_{};
+  RateLimit room_{kRoomPerSecond, kRoomAtOnce};
   std::deque<Handle> half_open_order_;  // oldest first; what is not half-open any more is passed over
   std::vector<Handle> turn_;
   std::vector<Handle> next_turn_;

@@ -42,6 +42,20 @@ struct Features {
   [[nodiscard]] bool tcp_gso(bool v4) const { return v4 ? tcp4_gso : tcp6_gso; }
 };
 
+enum class Direction : std::uint8_t { from_guest, to_guest };
+
+// Somebody who looks on while the network is in use: control/capture.hh.
+class Onlooker {
+ public:
+  Onlooker() = default;
+  Onlooker(const Onlooker&) = delete;
+  Onlooker& operator=(const Onlooker&) = delete;
+  virtual ~Onlooker() = default;
+
+  // A frame that has passed, by the thread that has moved it.
+  virtual void on_frame(std::span<const Bytes> parts, const wire::Offload& offload, Direction direction) = 0;
+};
+
 class Link {
  public:
   Link() = default;
@@ -56,6 +70,16 @@ class Link {
   [[nodiscard]] virtual Features features() const = 0;
 
   static constexpr std::size_t kMaxParts = 8;
+
+  // Whoever calls receive() and send() shows it what has passed. Null: nobody looks on.
+  void set_onlooker(Onlooker* onlooker) { onlooker_ = onlooker; }
+  void show(std::span<const Bytes> parts, const wire::Offload& offload, Direction direction) const {
+    if (onlooker_ != nullptr) [[unlikely]]
+      onlooker_->on_frame(parts, offload, direction);
+  }
+
+ private:
+  Onlooker* onlooker_ = nullptr;
 };
 
 }  // namespace sf::link

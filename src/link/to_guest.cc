@@ -323,6 +323,7 @@ Status ToGuest::send_parts(std::span<const Bytes> parts, const wire::Offload& of
     ++counters_.dropped;
     return status;
   }
+  link_.show(parts, offload, Direction::to_guest);
   const std::size_t size = total_size(parts);
   counters_.packets += wire::packets_of(size, offload);
   counters_.bytes += size;

@@ -95,8 +95,12 @@ bool Gate::admits_server(Protocol protocol, const Endpoint& seen, const Address&
     names = {&match, 1};
   }
   if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
-  return refuse(decision, describe(protocol, seen, name.empty() ? "no server name" : "server name " + name),
-                audited);
+  // Foreign: none that can be told; there may be one.
+  const bool foreign = server.state == wire::ServerName::State::foreign;
+  const std::string said = !name.empty() ? "server name " + name
+                           : foreign     ? "server name unknown"
+                                         : "no server name";
+  return refuse(decision, describe(protocol, seen, said), audited);
 }
 
 Gate::Question Gate::ask(const wire::DnsHeader& header, const wire::DnsQuestion& question, bool* audited) {

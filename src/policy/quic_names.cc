@@ -18,8 +18,8 @@ constexpr Duration kForgetInterval = 1s;
 
 }  // namespace
 
-QuicConnection::QuicConnection(QuicVersion version, Bytes id)
-    : id_size_(static_cast<std::uint8_t>(std::min(id.size(), id_.size()))) {
+QuicConnection::QuicConnection(QuicVersion version, Bytes id, std::uint64_t serial)
+    : id_size_(static_cast<std::uint8_t>(std::min(id.size(), id_.size()))), serial_(serial) {
   std::copy_n(id.begin(), id_size_, id_.begin());
   keys_[static_cast<std::size_t>(version)] = wire::quic_client_keys(version, id);
 }
@@ -100,6 +100,7 @@ std::optional<ServerName> QuicNames::read(const Endpoint& guest, const Endpoint&
   const Pair pair{guest, remote};
   std::optional<ServerName> found;
   std::optional<Bytes> id;
+  std::optional<std::uint64_t> owner;
   wire::QuicPacketReader packets(datagram);
   while (const auto packet = packets.next()) {
     // Servers differ in what they do with several connections' packets in one datagram (RFC 9000 section
@@ -111,6 +112,9 @@ std::optional<ServerName> QuicNames::read(const Endpoint& guest, const Endpoint&
     QuicFrames frames;
     QuicConnection* connection = connection_of(pair, *packet, frames, now);
     if (connection == nullptr) return ServerName{State::foreign, {}};
+    // Nor does one ID make them one connection's: the keys tell.
+    if (owner.value_or(connection->serial()) != connection->serial()) return ServerName{State::foreign, {}};
+    owner = connection->serial();
     const std::size_t before = connection->memory();
     connection->take(frames, now);
     memory_ += connection->memory() - before;
@@ -135,7 +139,7 @@ QuicConnection* QuicNames::connection_of(const Pair& pair, const QuicPacket& pac
     owner = &connection;
   }
   if (!known) {
-    QuicConnection fresh(packet.version, packet.destination_id);
+    QuicConnection fresh(packet.version, packet.destination_id, ++made_);
     if (fresh.open(packet, buffer_)) {
       if (owner != nullptr) return nullptr;
       owner = remember(pair, std::move(fresh), now);

@@ -35,8 +35,9 @@ class QuicConnection {
   // What a connection takes at most, with what a growing vector has left over.
   static constexpr std::size_t kMaxMemory = 4 * kMaxHandshake;
 
-  QuicConnection(wire::QuicVersion version, Bytes id);
+  QuicConnection(wire::QuicVersion version, Bytes id, std::uint64_t serial);
 
+  [[nodiscard]] std::uint64_t serial() const { return serial_; }  // no other connection's
   [[nodiscard]] bool has(Bytes id) const;
   // A packet that was made with this connection's keys. `out`: as open_quic_initial() has it. The version may
   // change on the way (RFC 9368).
@@ -54,6 +55,7 @@ class QuicConnection {
 
   std::array<std::uint8_t, wire::kMaxQuicId> id_{};
   std::uint8_t id_size_ = 0;
+  std::uint64_t serial_;
   std::array<std::optional<wire::QuicKeys>, 2> keys_;  // by version, made when needed
   std::uint64_t next_number_ = 0;
   std::vector<std::uint8_t> handshake_;
@@ -101,6 +103,7 @@ class QuicNames {
 
   std::unordered_map<Pair, std::vector<QuicConnection>, Hash> pairs_;
   std::size_t memory_ = 0;
+  std::uint64_t made_ = 0;
   Time forgot_{};
   std::vector<std::uint8_t> buffer_;
 };

@@ -182,7 +182,7 @@ void Translator::drain_to_host(Flow& flow) {
 void Translator::pass_fin_on(Flow& flow) {
   if (!flow.connection.guest_finished() || flow.held > 0 || flow.send_shut || flow.socket == host::kNoSocket)
     return;
-  if (flow.host_connecting) return;
+  if (flow.host_connecting || (flow.replay != nullptr && flow.replay->again > 0)) return;
   flow.send_shut = true;
   host_.shutdown_send(flow.socket);
   if (flow.host_ended) close_socket(flow);

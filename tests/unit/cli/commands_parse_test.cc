@@ -37,8 +37,8 @@ std::string help(const std::string& word) {
   return options && std::holds_alternative<ShowText>(*options) ? std::get<ShowText>(*options).text : "";
 }
 
-TEST(CommandWords, are_three) {
-  for (const char* word : {"ls", "port", "flows"}) EXPECT_TRUE(is_control_word(word));
+TEST(CommandWords, are_five) {
+  for (const char* word : {"ls", "port", "flows", "policy", "capture"}) EXPECT_TRUE(is_control_word(word));
   for (const char* word : {"", "run", "attach", "./ls", "LS", "ports", "--ls", "l"}) {
     EXPECT_FALSE(is_control_word(word)) << word;
   }
@@ -51,6 +51,35 @@ TEST(CommandWords, ls) {
   EXPECT_THAT(wrong({"ls", "x"}), HasSubstr("'x': is one word too many"));
   EXPECT_THAT(wrong({"ls", "--interval", "1"}), HasSubstr("'--interval': is not an option here"));
   EXPECT_THAT(wrong({"ls", "-x"}), HasSubstr("slirp-forwarder ls --help"));
+}
+
+TEST(CommandWords, capture) {
+  const ControlCommand plain = good({"capture", "4711"});
+  EXPECT_EQ(plain.action, Action::capture);
+  EXPECT_EQ(plain.instance, "4711");
+  EXPECT_EQ(plain.filter, "");
+  EXPECT_EQ(plain.file, "");
+  EXPECT_EQ(plain.snap_length, 262144U);
+  EXPECT_FALSE(plain.count);
+}
+
+TEST(CommandWords, capture_options) {
+  const ControlCommand all =
+      good({"capture", "-s", "96", "4711", "-w", "x.pcapng", "tcp", "port", "80", "--count=7"});
+  EXPECT_EQ(all.instance, "4711");
+  EXPECT_EQ(all.file, "x.pcapng");
+  EXPECT_EQ(all.filter, "tcp port 80");
+  EXPECT_EQ(all.snap_length, 96U);
+  EXPECT_EQ(all.count, 7U);
+  EXPECT_EQ(good({"capture", "4711", "ip[2:2]", "-", "20", ">", "5"}).filter, "ip[2:2] - 20 > 5");
+  EXPECT_EQ(good({"capture", "4711", "--", "-ip[1] > 4"}).filter, "-ip[1] > 4");
+  EXPECT_THAT(wrong({"capture"}), HasSubstr("INSTANCE is missing"));
+  EXPECT_THAT(wrong({"capture", "4711", "-s", "0"}), HasSubstr("--snapshot-length '0'"));
+  EXPECT_THAT(wrong({"capture", "4711", "-s", "262145"}), HasSubstr("--snapshot-length '262145'"));
+  EXPECT_THAT(wrong({"capture", "4711", "-c", "0"}), HasSubstr("--count '0'"));
+  EXPECT_THAT(wrong({"capture", "4711", "--json"}), HasSubstr("'--json': is not an option here"));
+  EXPECT_THAT(help("capture"),
+              AllOf(HasSubstr("wireshark"), HasSubstr("--snapshot-length"), HasSubstr("INSTANCE is")));
 }
 
 TEST(CommandWords, port_add) {

@@ -117,6 +117,41 @@ TEST_P(InstanceTest, FlowsAndSumsHaveBoth) {
   EXPECT_EQ(totals.flows, 1U);
 }
 
+// The shard's link shows frames to somebody while there is somebody.
+TEST_P(InstanceTest, CapturesAreOfAllShards) {
+  EXPECT_FALSE(instance_.capture({})) << "there is nobody to take it";
+  control::Captures captures("tap0", {.unix_time = [] { return std::chrono::nanoseconds(1); },
+                                      .wake = [] {},
+                                      .use =
+                                          [&](bool used) {
+                                            shards_.visit_all([&](unsigned, engine::Shard& shard) {
+                                              shard.set_onlooker(used ? &captures : nullptr);
+                                            });
+                                          }});
+  instance_.set_captures(&captures);
+  std::vector<std::unique_ptr<control::Stream>> streams;
+  for (std::size_t i = 0; i < control::Captures::kMaxCaptures; ++i) {
+    auto stream = instance_.capture({});
+    ASSERT_TRUE(stream);
+    streams.push_back(*std::move(stream));
+  }
+  const auto refused = instance_.capture({});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("4 captures of this instance are running"));
+  std::vector<std::uint8_t> before;
+  streams[0]->take(before);
+  link_.to_receive.emplace_back(std::vector<std::uint8_t>(60, 1), wire::Offload{});
+  shard_->on_link_readable(Time{});
+  static_cast<void>(shard_->end_turn(Time{}));
+  std::vector<std::uint8_t> after;
+  streams[0]->take(after);
+  EXPECT_GT(after.size(), 60U);
+  streams.clear();
+  link_.to_receive.emplace_back(std::vector<std::uint8_t>(60, 1), wire::Offload{});
+  shard_->on_link_readable(Time{});
+  static_cast<void>(shard_->end_turn(Time{}));
+}
+
 INSTANTIATE_TEST_SUITE_P(Version, InstanceTest, testing::Values(true),
                          [](const auto& version) { return version.param ? "v4" : "v6"; });
 

@@ -39,7 +39,7 @@ def main():
     before, section, after = text.partition(SECTION)
     assert section, f"{SECTION} is missing"
     own, end, after = after.partition("\n.Sh ")
-    calls = [["--help"], *([word, "--help"] for word in ("run", "attach", "x", "ls", "port", "flows", "top", "policy"))]
+    calls = [["--help"], *([word, "--help"] for word in ("run", "attach", "x", "ls", "port", "flows", "top", "policy", "capture"))]
     found = [*complaints(options_of_help(program, "slirp-forwarder", calls, r"  (?:-\w,)?(--[a-z0-9-]+)"),
                          options_of_man_page(before + after), 20),
              *complaints(options_of_help(program, "slirp4netns", [["--help"]], r"  (?:-\w, )?(--[a-z0-9-]+)"),

@@ -55,8 +55,20 @@ class FakeInstance : public Instance {
     return {};
   }
 
+  Result<std::unique_ptr<Stream>> capture(CaptureRequest request) override {
+    auto stream = captures.add(std::move(request));
+    if (!stream) return fail("there are captures enough; end one");
+    return stream;
+  }
+
   std::vector<engine::PublishedPort> ports;
   std::vector<engine::FlowInfo> live;
+  bool looked_at = false;
+  int wakes = 0;
+  Captures captures{"tap0",
+                    {.unix_time = [] { return std::chrono::nanoseconds(1'700'000'000'000'000'000); },
+                     .wake = [this] { ++wakes; },
+                     .use = [this](bool used) { looked_at = used; }}};
   PolicyReport rules{true, {}, {"allow a.test", "deny all"}, 3, {{"tcp 192.0.2.1:80", 3}}};
   mutable int flows_asked = 0;
   std::optional<FlowLogReport> log;

@@ -352,5 +352,23 @@ TEST_P(Budget, AConnection) {
   EXPECT_EQ(allocated, 0U);
 }
 
+// Each takes the place of an older datagram, and its memory.
+TEST(Budget, AFloodOfFragmentsAllocatesNothing) {
+  Reassembly reassembly;
+  const std::array<std::uint8_t, 24> payload{};
+  wire::IpPacket packet;
+  packet.source = Address::v4(10, 0, 2, 100);
+  packet.destination = Address::v4(192, 0, 2, 1);
+  packet.protocol = 17;
+  packet.payload = packet.whole = payload;
+  std::uint64_t before = 0;
+  for (std::uint32_t id = 0; id < 1000; ++id) {
+    if (id == Reassembly::kSlots) before = allocations;
+    packet.fragment = wire::Fragment{id, id % 2 * 1480, true};
+    static_cast<void>(reassembly.add(packet, {}, Time(1000s)));
+  }
+  EXPECT_EQ(allocations - before, 0U);
+}
+
 }  // namespace
 }  // namespace sf::engine

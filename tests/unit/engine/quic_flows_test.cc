@@ -59,6 +59,14 @@ class QuicFlowsTest : public ShardTest {
   void send(const Buffer& payload) {
     frame(udp_frame(ip_to(remote(), wire::IpProtocol::udp), kHttps, payload));
   }
+  void send_segments(const Buffer& payload, std::size_t size) {
+    link::FakeLink all{link::kAllFeatures};
+    link::ToGuest out{all, kGuestMac, 65000};
+    EXPECT_EQ(out.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), 5000, kHttps, payload,
+                           static_cast<std::uint16_t>(size)),
+              link::Status::ok);
+    frame(all.sent.at(0).bytes, all.sent.at(0).offload);
+  }
   std::size_t left() const { return host_.datagrams.size(); }
   void expect_refused(std::uint64_t times = 1) {
     EXPECT_EQ(drops(DropReason::policy_refused), times);
@@ -188,36 +196,60 @@ TEST_P(QuicFlowsTest, WhatIsHeldIsBounded) {
   EXPECT_EQ(left(), 1U);
 }
 
+TEST_P(QuicFlowsTest, WhatIsHeldForTooLongHoldsNothingElse) {
+  start();
+  const Buffer whole = hello("a.ok.test", 1500);
+  send(seal({.number = 0}, crypto_frame(0, base::take(whole, 900))));
+  now_ += QuicFlows::kHeldFor - 1ms;
+  send(kHandshake);
+  EXPECT_EQ(gate_.refusals(), 0U) << "held too";
+  now_ += 1ms;
+  send(kHandshake);
+  expect_refused();
+  EXPECT_EQ(left(), 0U);
+}
+
 TEST_P(QuicFlowsTest, ASuperFrame) {
   start();
   const Buffer whole = hello("a.ok.test", 1500);
   const Bytes bytes = whole;
   Buffer both = seal({.number = 0}, crypto_frame(0, base::take(bytes, 900)));
-  const auto size = static_cast<std::uint16_t>(both.size());
+  const std::size_t size = both.size();
   const Buffer second = seal({.number = 1}, crypto_frame(900, base::drop(bytes, 900)));
   both.insert(both.end(), second.begin(), second.end());
   ASSERT_EQ(both.size(), 2U * size);
-  wire::Offload offload;
-  const auto gso = [&](const Buffer& payload) {
-    link::FakeLink all{link::kAllFeatures};
-    link::ToGuest out{all, kGuestMac, 65000};
-    EXPECT_EQ(out.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), 5000, kHttps, payload, size),
-              link::Status::ok);
-    frame(all.sent.at(0).bytes, all.sent.at(0).offload);
-  };
-  gso(both);
+  send_segments(both, size);
   ASSERT_EQ(left(), 1U);
   EXPECT_EQ(host_.datagrams[0].second, both);
   EXPECT_EQ(host_.options[0].segment_size, size);
   // A refused name in the last one of several.
-  Buffer mixed = seal({.destination = {7, 7, 7, 7, 7, 7, 7, 7}}, crypto_frame(0, hello("a.ok.test")), 1111);
-  mixed.resize(size);
-  Buffer wrong(static_cast<std::size_t>(size), 0x40);
   const Buffer bad = seal({.destination = {9, 9, 9, 9}}, crypto_frame(0, hello("bad.test")), 300);
+  Buffer wrong(size, 0x40);
   wrong.insert(wrong.end(), bad.begin(), bad.end());
-  gso(wrong);
+  send_segments(wrong, size);
   expect_refused();
+  Buffer mixed = first_datagram("a.ok.test", {.destination = {7, 7, 7, 7}});
+  const std::size_t each = mixed.size();
+  mixed.insert(mixed.end(), bad.begin(), bad.end());
+  send_segments(mixed, each);
+  expect_refused(2);
   EXPECT_EQ(left(), 1U);
+}
+
+TEST_P(QuicFlowsTest, ASuperFrameThatBeginsAConnectionHasEarlyDataToo) {
+  start();
+  const Buffer early{0xd0, 0, 0, 0, 1, 1, 7, 1, 7, 2, 9, 9};  // 0-RTT
+  Buffer both = first_datagram("a.ok.test");
+  const std::size_t size = both.size();
+  both.insert(both.end(), early.begin(), early.end());
+  send_segments(both, size);
+  ASSERT_EQ(left(), 1U);
+  EXPECT_EQ(host_.datagrams[0].second, both);
+  Buffer wrong = first_datagram("a.ok.test", {.destination = {9, 9, 9, 9}});
+  const Buffer dtls{22, 0xfe, 0xfd, 0, 0};
+  wrong.insert(wrong.end(), dtls.begin(), dtls.end());
+  send_segments(wrong, first_datagram("a.ok.test", {.destination = {9, 9, 9, 9}}).size());
+  expect_refused();
 }
 
 TEST_P(QuicFlowsTest, AnotherPolicyJudgesTheNameThatIsRemembered) {

@@ -185,6 +185,17 @@ TEST_F(TcpFlowsTest, TheOldestHalfOpenMakesRoom) {
   EXPECT_EQ(last().destination_port, 1);
 }
 
+// What a flood costs is bounded; a later SYN finds room again.
+TEST_F(TcpFlowsTest, RoomIsMadeSoOftenASecond) {
+  for (std::uint16_t port = 1; port <= kHalfOpen; ++port) ASSERT_TRUE(open(port));
+  std::uint32_t opened = 0;
+  for (std::uint16_t port = 100; port < 30100; ++port) opened += open(port) ? 1U : 0U;
+  EXPECT_EQ(opened, TcpFlows::kRoomAtOnce);
+  EXPECT_EQ(flows_.size(), kHalfOpen);
+  now_ += 1ms;
+  EXPECT_TRUE(open(40000));
+}
+
 TEST_F(TcpFlowsTest, AnEstablishedOneIsNotHalfOpen) {
   establish(1);
   for (std::uint16_t port = 2; port <= 1 + kHalfOpen; ++port) EXPECT_TRUE(open(port));

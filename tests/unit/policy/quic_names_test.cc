@@ -97,6 +97,22 @@ TEST_F(QuicNamesTest, AnotherConnectionInTheSameDatagram) {
   EXPECT_EQ(read(joined(first, Buffer{0xc0, 0xff, 0, 0, 0x1d, 0, 0, 0})), "foreign") << "an unknown version";
 }
 
+// To the same ID, by the keys of two connections: the server takes one of them, and which is not known here.
+TEST_F(QuicNamesTest, TwoConnectionsPacketsToOneId) {
+  EXPECT_EQ(read(first_datagram("a.test")), "a.test");
+  const auto with = [](std::uint8_t id, bool new_one_first) {
+    const Buffer to{id, 5, 5, 5};
+    const Buffer fresh = seal({.destination = to}, crypto_frame(0, hello("b.test")), 50);
+    const Buffer of_first =
+        seal({.destination = to, .keyed_by = Initial{}.destination, .number = 1}, {1}, 50);
+    return new_one_first ? joined(fresh, of_first) : joined(of_first, fresh);
+  };
+  EXPECT_EQ(read(with(1, true)), "foreign");
+  EXPECT_EQ(read(with(2, false)), "foreign");
+  EXPECT_EQ(read(with(1, true)), "foreign") << "both are known by now";
+  EXPECT_EQ(read(first_datagram("a.test", {.number = 2})), "a.test") << "the first one goes on";
+}
+
 TEST_F(QuicNamesTest, ALaterPieceMustAgree) {
   // As one whose datagram was lost on purpose behind us, and who then says it another way.
   EXPECT_EQ(read(first_datagram("a.test")), "a.test");

@@ -297,6 +297,27 @@ TEST_F(TranslatorDns, TheNextOneHearsTheQuestionWhereTheFirstEndsInstead) {
   }
 }
 
+TEST_F(TranslatorDns, TheGuestsFinWaitsForWhatIsSaidAgain) {
+  connect(true);
+  connected();
+  turn();
+  learn_iss();
+  guest({.window = 100});
+  guest({.length = 30});
+  turn();
+  pass(Translator::kDnsAnswerTimeout);
+  socket().takes = 10;
+  connected();
+  guest({.at = 30, .fin = true});
+  turn();
+  EXPECT_EQ(socket().taken.size(), 10U);
+  EXPECT_FALSE(socket().shut);
+  socket().takes = host::StreamHost::kAll;
+  event({.writable = true});
+  EXPECT_EQ(socket().taken.size(), 30U);
+  EXPECT_TRUE(socket().shut);
+}
+
 TEST_F(TranslatorDns, AnAnswerThatHasBegunStaysWithItsServer) {
   connect(true);
   connected();
