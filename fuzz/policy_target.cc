@@ -110,8 +110,8 @@ void server_names(Input in, std::uint16_t port) {
   const Input where(in.bytes(cuts));
   const Bytes stream = in.rest();
   const Endpoint to{kServer.address, port};
-  ServerNameInspector whole(judge.gate, {{}, to}, to.address, nullptr);
-  ServerNameInspector cut(judge.gate, {{}, to}, to.address, nullptr);
+  ServerNameInspector whole(judge.gate, to, to.address);
+  ServerNameInspector cut(judge.gate, to, to.address);
   const Outcome one = shown(whole, stream, where, true);
   const Outcome other = shown(cut, stream, where, false);
   require(one == other, "how a stream is cut makes a difference");
@@ -132,7 +132,7 @@ void second_hello(Input in) {
   const Bytes answer = in.bytes(answer_size);
   std::array<Outcome, 2> outcomes;
   for (const bool in_one : {true, false}) {
-    ServerNameInspector inspector(judge.gate, {{}, kServer}, kServer.address, nullptr);
+    ServerNameInspector inspector(judge.gate, kServer, kServer.address);
     const Outcome begun = shown(inspector, first, Input(Bytes{}), true);
     require(begun.passed == first.size() && !begun.done, "the first hello passes");
     bool open = true;
@@ -148,8 +148,8 @@ void dns_stream(Input in) {
   Judge judge;
   const std::size_t cuts = in.u8();
   const Input where(in.bytes(cuts));
-  DnsStreamInspector whole(&judge.gate, {}, nullptr);
-  DnsStreamInspector cut(&judge.gate, {}, nullptr);
+  DnsStreamInspector whole(&judge.gate, {}, nullptr, nullptr);
+  DnsStreamInspector cut(&judge.gate, {}, nullptr, nullptr);
   require(shown(whole, in.rest(), where, true) == shown(cut, in.rest(), where, false),
           "how a stream is cut makes a difference");
   Input again = where;

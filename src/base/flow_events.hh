@@ -26,6 +26,7 @@ enum class FlowCause : std::uint8_t {
   guest_reset,   //
   remote_reset,  //
   guest_silent,  // it did not answer any more
+  remote_silent,
   idle,          // a datagram flow that nobody has used for long
   evicted,       // for others, where a limit was reached
   port_removed,  // the published port that it came through
@@ -60,6 +61,8 @@ struct FlowNotes {
   bool told_opened = false;
   bool told_ended = false;
   bool awaits_name = false;  // the first bytes may name a server
+  bool audited = false;      // a policy would have refused it
+  bool audits_name = false;  // because of the server's name, and that has not been told yet
 };
 
 struct FlowEvent {
@@ -75,6 +78,8 @@ struct FlowEvent {
   bool inbound = false;    // through a published port
   bool loopback = false;   // and past the TAP, to the guest's loopback
   bool forwarder = false;  // to the DNS forwarder
+  bool audited = false;    // opened, ended: it would have been refused
+  bool others = false;     // ended: all that the socket has exchanged with ends that had no record
   Endpoint guest;
   Endpoint remote;  // as the guest sees it
   Time at{};

@@ -1,11 +1,14 @@
 // Whom one socket of the guest's exchanges datagrams with, for a FlowWatch: a mapping leads anywhere, but
 // what people want to see is who talks with whom.
 //
-// Bounded: with more than kMost at once, the one that was silent for longest ends as evicted. Nothing is
-// looked up where a datagram has the same other end as the last one.
+// Bounded: kMost at once. Whom the guest sends to then takes the place of somebody who was not asked, or,
+// once in kAgain, of the one that was silent for longest, which ends as evicted. All the others are counted
+// together, and told of once, at the end: neither the guest nor anybody outside has a record written for
+// every datagram. Nothing is looked up where a datagram has the same other end as the last one.
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/flow_events.hh"
@@ -15,6 +18,8 @@ namespace sf::base {
 class FlowPeers {
  public:
   static constexpr std::size_t kMost = 16;
+  static constexpr Duration kAgain = 1s;
+  static constexpr Duration kRefusedAgain = 10s;
 
   // `watch` outlives it.
   FlowPeers(FlowWatch& watch, FlowProtocol protocol, const Endpoint& guest)
@@ -22,13 +27,13 @@ class FlowPeers {
   // The flow of one client of a published port: `client` is the remote end, whatever the others say.
   void pin(const Endpoint& client, Time now);
 
-  // The guest sends to `remote`: a new one is told of. Then what has left is counted.
-  void begin(const Endpoint& remote, Time now) { static_cast<void>(find(remote, false, now)); }
-  void from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
-  // What the guest sends to `remote` has named a server.
-  void name_server(const Endpoint& remote, std::string_view name, Time now) {
-    find(remote, false, now).notes.server_name = name;
-  }
+  // What the guest has sent to `remote` has left: a new one is told of. `audited`: a policy would have
+  // refused it. `server`: what the guest calls it, where that is known; else null.
+  void from_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now,
+                  bool audited = false, const std::string* server = nullptr);
+  // It has not left. That is told of unless others to there have; for the same end once in kRefusedAgain, and
+  // of kMost ends at most within that.
+  void refused(const Endpoint& remote, FlowCause cause, Time now);
   // Datagrams went to the guest.
   void to_guest(const Endpoint& remote, std::uint64_t packets, std::uint64_t bytes, Time now);
   // The socket is closed: all end.
@@ -44,8 +49,15 @@ class FlowPeers {
     Time asked = kNever;  // icmp: the request that waits for its reply
   };
 
-  [[nodiscard]] Peer& find(const Endpoint& remote, bool inbound, Time now);
-  [[nodiscard]] Peer& add(const Endpoint& remote, bool inbound, Time now);
+  struct Refused {
+    Endpoint remote;
+    Time at{};
+  };
+
+  [[nodiscard]] Peer& find(const Endpoint& remote, bool inbound, Time now, bool audited = false);
+  // The one that gives its place to somebody else; null: nobody.
+  [[nodiscard]] Peer* replaceable(bool inbound, Time now);
+  [[nodiscard]] Peer& add(const Endpoint& remote, bool inbound, Time now, bool audited = false);
   void tell(const Peer& peer, FlowEvent::Kind kind, FlowCause cause, Time now) const;
 
   FlowWatch& watch_;
@@ -54,6 +66,10 @@ class FlowPeers {
   Endpoint guest_;
   std::size_t last_ = 0;
   std::vector<Peer> peers_;
+  std::vector<Refused> refused_;
+  Peer others_;                   // all that have no place; its remote end is none
+  bool forgets_ = false;          // some that the guest has sent to are not among peers_
+  Time evicts_at_ = Time::min();  // not before
 };
 
 }  // namespace sf::base

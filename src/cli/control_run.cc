@@ -207,16 +207,22 @@ Outcome insert_rules(const ControlCommand& command, const Peer& peer) {
 
 // Not over a file that is there: somebody may have worked on it.
 Outcome write_new(const std::string& path, const std::string& text) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wxe"), std::fclose);
-  if (!file) {
+  std::FILE* const file = std::fopen(path.c_str(), "wxe");
+  if (file == nullptr) {
     return failed({fmt::format("making the file {} failed: {}; give --output a name that is new",
                                printable(path), std::strerror(errno))});
   }
-  if (std::fwrite(text.data(), 1, text.size(), file.get()) != text.size() || std::fflush(file.get()) != 0) {
-    return failed(
-        {fmt::format("writing {} failed: {}; free some space", printable(path), std::strerror(errno))});
+  // Closing may be what fails, over a network.
+  bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0;
+  int error = errno;
+  if (std::fclose(file) != 0 && written) {
+    written = false;
+    error = errno;
   }
-  return {};
+  if (written) return {};
+  static_cast<void>(std::remove(path.c_str()));  // half a policy is none
+  return failed(
+      {fmt::format("writing {} failed: {}; free some space", printable(path), std::strerror(error))});
 }
 
 Outcome suggest_policy(const ControlCommand& command) {

@@ -117,6 +117,8 @@ class DatagramFlows {
     });
   }
 
+  // There are as many as there may be.
+  [[nodiscard]] bool full() const { return table_.size() >= limit_; }
   [[nodiscard]] std::size_t size() const { return table_.size(); }
   [[nodiscard]] std::size_t table_bytes() const { return table_.memory(); }
   template <typename Visitor>

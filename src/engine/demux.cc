@@ -2,6 +2,7 @@
 // reason.
 #include "engine/inspectors.hh"
 #include "engine/shard.hh"
+#include "host/flow_cause.hh"
 #include "services/ndp.hh"
 #include "wire/dhcp.hh"
 #include "wire/dhcpv6.hh"
@@ -166,11 +167,12 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     refusals_.refused(FlowProtocol::tcp, FlowCause::unreachable, key, now);
     return send_error(in, packet, IcmpError::net_unreachable, now);
   }
-  if (gate() != nullptr && !dns && !gate_admits(policy::Protocol::tcp, key, route.address, now)) {
+  bool audited = false;
+  if (gate() != nullptr && !dns && !gate_admits(policy::Protocol::tcp, key, route.address, audited, now)) {
     drop(DropReason::policy_refused);
     return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
   }
-  switch (tcp_.open(key, in.from, *segment, {route.address, dns, inspector_for(key, route)}, now)) {
+  switch (tcp_.open(key, in.from, *segment, {route.address, dns, audited, inspector_for(key, route)}, now)) {
     case TcpFlows::Opened::yes:
       break;
     case TcpFlows::Opened::lost:  // the guest asks again: nobody was refused
@@ -185,14 +187,14 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
 
 std::unique_ptr<tcp::Inspector> Shard::inspector_for(const FlowKey& ends, const Route& route) {
   if (route.kind == Route::Kind::dns && (gate() != nullptr || config_.watch != nullptr))
-    return std::make_unique<DnsStreamInspector>(gate(), ends.guest, config_.watch);
+    return std::make_unique<DnsStreamInspector>(gate(), ends.guest, config_.watch, &questions_);
   if (gate() == nullptr || !config_.gate->wants_server_name(policy::Protocol::tcp, ends.remote.port))
     return nullptr;
-  return std::make_unique<ServerNameInspector>(*config_.gate, ends, route.address, config_.watch);
+  return std::make_unique<ServerNameInspector>(*config_.gate, ends.remote, route.address);
 }
 
-bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address, Time now) {
-  bool audited = false;
+bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address, bool& audited,
+                        Time now) {
   const bool admitted = config_.gate->admits(protocol, ends.remote, address, now, &audited);
   if (config_.watch == nullptr || (admitted && !audited)) return admitted;
   const FlowProtocol told = protocol == policy::Protocol::tcp   ? FlowProtocol::tcp
@@ -210,9 +212,12 @@ bool Shard::gate_admits(policy::Protocol protocol, const FlowKey& ends, const Ad
 // remembered.
 template <typename Flow>
 bool Shard::admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation, const FlowKey& ends,
-                   const Address& address, Time now) {
-  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote) return true;
-  return gate_admits(protocol, ends, address, now);
+                   const Address& address, bool& audited, Time now) {
+  if (flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote) {
+    audited = flow->audited;
+    return true;
+  }
+  return gate_admits(protocol, ends, address, audited, now);
 }
 
 void Shard::on_udp(const Ingress& in, const wire::IpPacket& packet, Time now) {
@@ -276,7 +281,8 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
     drop(DropReason::policy_refused);
     send_error(in, packet, IcmpError::admin_prohibited, now);
   };
-  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, ends, address, now))
+  bool audited = false;
+  if (gate != nullptr && !admits(policy::Protocol::udp, flow, generation, ends, address, audited, now))
     return refuse();
   std::string server;
   const bool known = flow != nullptr && flow->admitted_by == generation && flow->admitted == ends.remote;
@@ -284,14 +290,15 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
                      !(known && QuicFlows::begins_nothing(datagram.payload, segment));
   if (named) {
     const QuicFlows::Datagram whole{in.from, packet, datagram.payload, segment};
-    bool audited = false;
-    const auto verdict = quic_.judge(*gate, ends, address, whole, flow, server, audited, now);
+    bool name_audited = false;
+    const auto verdict = quic_.judge(*gate, ends, address, whole, flow, server, name_audited, now);
     if (verdict == QuicFlows::Verdict::held) return;
     if (verdict == QuicFlows::Verdict::refused) {
       refusals_.refused(FlowProtocol::udp, FlowCause::policy, ends, now);
       return refuse();
     }
-    if (audited) refusals_.audited(FlowProtocol::udp, ends, now);
+    if (name_audited) refusals_.audited(FlowProtocol::udp, ends, now);
+    audited = audited || name_audited;
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = udp_.find_or_open(ends.guest, in.from, error, now);
@@ -299,15 +306,14 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
     flow = udp_.find_or_open(ends.guest, in.from, error, now);
   }
   if (flow == nullptr) {
-    refusals_.refused(FlowProtocol::udp, FlowCause::limit, ends, now);
+    refusals_.refused(FlowProtocol::udp, udp_.full() ? FlowCause::limit : host::refusal_cause(error), ends,
+                      now);
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
   if (gate != nullptr) remember(*flow, generation, ends.remote);
-  if (!server.empty()) {
-    if (flow->peers != nullptr) flow->peers->name_server(ends.remote, server, now);
-    flow->remember_server(ends.remote, std::move(server));
-  }
+  flow->audited = audited;
+  if (!server.empty()) flow->remember_server(ends.remote, std::move(server));
   if (named) release_held(ends, address, now);
   udp_translator_.from_guest(*flow, packet, datagram, address, segment, now);
 }
@@ -355,8 +361,9 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   // Once: a decision must not be remembered as a later policy's.
   const policy::Gate* const gate = this->gate();
   const std::uint32_t generation = gate != nullptr ? gate->generation() : 0;
+  bool audited = false;
   if (gate != nullptr &&
-      !admits(policy::Protocol::icmp, flow, generation, {guest, seen}, route.address, now)) {
+      !admits(policy::Protocol::icmp, flow, generation, {guest, seen}, route.address, audited, now)) {
     drop(DropReason::policy_refused);
     return send_error(in, packet, IcmpError::admin_prohibited, now);
   }
@@ -366,12 +373,12 @@ void Shard::on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now) {
     flow = icmp_.find_or_open(guest, in.from, error, packet, now);
   }
   if (flow == nullptr) {
-    const bool full = error == host::HostError::no_descriptors || error == host::HostError::no_memory;
-    refusals_.refused(FlowProtocol::icmp, full ? FlowCause::limit : FlowCause::host_failed, {guest, seen},
-                      now);
+    refusals_.refused(FlowProtocol::icmp, icmp_.full() ? FlowCause::limit : host::refusal_cause(error),
+                      {guest, seen}, now);
     return drop(DropReason::flow_limit);
   }
   if (gate != nullptr) remember(*flow, generation, seen);
+  flow->audited = audited;
   icmp_translator_.from_guest(*flow, packet, route.address, now);
 }
 

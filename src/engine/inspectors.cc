@@ -1,6 +1,5 @@
 #include "engine/inspectors.hh"
 
-#include "services/dns_forwarder.hh"
 #include "wire/dns.hh"
 
 namespace sf::engine {
@@ -16,59 +15,53 @@ static_assert(DnsStreamInspector::kMaxQuery + kLength < tcp::Inspector::kMaxSeen
 
 }  // namespace
 
-bool ServerNameInspector::admits(const ServerName& server, Time now) {
-  bool audited = false;
-  if (!gate_.admits_server(policy::Protocol::tcp, ends_.remote, address_, server, &audited)) return false;
+bool ServerNameInspector::admits(const ServerName& server, Verdict& verdict) {
+  if (!gate_.admits_server(policy::Protocol::tcp, remote_, address_, server, &verdict.audited)) {
+    verdict = {.refused = true};
+    return false;
+  }
   if (server.state == ServerName::State::named) name_ = server.name;
-  if (!audited || watch_ == nullptr) return true;
-  const FlowNotes notes = watch_->begin(ends_.remote.address, now);
-  FlowEvent event;
-  event.kind = FlowEvent::Kind::audited;
-  event.cause = FlowCause::policy;
-  event.guest = ends_.guest;
-  event.remote = ends_.remote;
-  event.at = now;
-  event.id = notes.id;
-  event.name = notes.name;
-  event.server_name = server.name;
-  watch_->on_flow(event);
   return true;
 }
 
-tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting, Time now) {
+tcp::Inspector::Verdict ServerNameInspector::from_guest(Bytes waiting, Time) {
   switch (phase_) {
     case Phase::hello:
       break;
     case Phase::answer:
       return {};
     case Phase::second_hello:
-      return second_hello(waiting, now);
+      return second_hello(waiting);
     case Phase::over:
       return {.done = true};
   }
   std::size_t end = 0;
   const ServerName server =
-      ends_.remote.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting, &end);
+      remote_.port == kHttp ? wire::http_host(waiting) : wire::tls_server_name(waiting, &end);
   if (server.state == ServerName::State::more) return {};
-  if (!admits(server, now)) return {.refused = true};
-  if (end == 0) return {.done = true};
+  Verdict verdict;
+  if (!admits(server, verdict)) return verdict;
+  if (end == 0) {
+    verdict.done = true;
+    return verdict;
+  }
   phase_ = Phase::answer;
-  return {.passes = static_cast<std::uint32_t>(end)};
+  verdict.passes = static_cast<std::uint32_t>(end);
+  return verdict;
 }
 
-tcp::Inspector::Verdict ServerNameInspector::second_hello(Bytes waiting, Time now) {
+tcp::Inspector::Verdict ServerNameInspector::second_hello(Bytes waiting) {
   const std::size_t before = wire::tls_records_before_handshake(waiting);
   waiting = drop(waiting, before);
+  Verdict verdict{.passes = static_cast<std::uint32_t>(before)};
   // A record that does not fit is not whole in what is shown, and waits for ever: none is as long.
-  if (!waiting.empty() && waiting[0] == wire::kTlsHandshake) {
-    std::size_t end = 0;
-    const ServerName server = wire::tls_server_name(waiting, &end);
-    if (server.state != ServerName::State::more) {
-      if (!admits(server, now)) return {.refused = true};
-      return {.done = true};
-    }
-  }
-  return {.passes = static_cast<std::uint32_t>(before)};
+  if (waiting.empty() || waiting[0] != wire::kTlsHandshake) return verdict;
+  std::size_t end = 0;
+  const ServerName server = wire::tls_server_name(waiting, &end);
+  if (server.state == ServerName::State::more) return verdict;
+  verdict = {};
+  if (admits(server, verdict)) verdict.done = true;
+  return verdict;
 }
 
 bool ServerNameInspector::to_guest(Bytes bytes, Time) {
@@ -93,8 +86,8 @@ bool DnsStreamInspector::admits(const wire::DnsMessage& message, Time now) {
   bool audited = false;
   const bool admitted =
       gate_->ask(message.header, message.question, &audited) == policy::Gate::Question::passes;
-  if (watch_ == nullptr || (admitted && !audited)) return admitted;
-  services::tell_refused_question(*watch_, guest_, message.question, audited, now);
+  if (questions_ == nullptr || (admitted && !audited)) return admitted;
+  questions_->refused(guest_, message.question, audited, now);
   return admitted;
 }
 

@@ -9,6 +9,7 @@
 #include "base/flow_events.hh"
 #include "engine/flow_table.hh"
 #include "policy/gate.hh"
+#include "services/question_records.hh"
 #include "tcp/inspector.hh"
 #include "wire/server_name.hh"
 
@@ -18,26 +19,24 @@ namespace sf::engine {
 // behind its hello waits for the server's answer, which may ask for another one: that is looked at as well.
 class ServerNameInspector final : public tcp::Inspector {
  public:
-  // `gate` and `watch`, which may be null, outlive this. `ends` are as the guest has them, `address` is that
-  // of the remote end for the host.
-  ServerNameInspector(policy::Gate& gate, const FlowKey& ends, const Address& address, FlowWatch* watch)
-      : gate_(gate), ends_(ends), address_(address), watch_(watch) {}
+  // `gate` outlives this. `remote` is as the guest has it, `address` is that for the host.
+  ServerNameInspector(policy::Gate& gate, const Endpoint& remote, const Address& address)
+      : gate_(gate), remote_(remote), address_(address) {}
 
   [[nodiscard]] Verdict from_guest(Bytes waiting, Time now) override;
   [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
-  [[nodiscard]] std::string_view server_name() const { return name_; }
+  [[nodiscard]] std::string_view server_name() const override { return name_; }
 
  private:
   enum class Phase : std::uint8_t { hello, answer, second_hello, over };
 
-  // The name was judged; what becomes of the connection.
-  [[nodiscard]] bool admits(const wire::ServerName& server, Time now);
-  [[nodiscard]] Verdict second_hello(Bytes waiting, Time now);
+  // Judges the name; `verdict` becomes what was found.
+  [[nodiscard]] bool admits(const wire::ServerName& server, Verdict& verdict);
+  [[nodiscard]] Verdict second_hello(Bytes waiting);
 
   policy::Gate& gate_;
-  FlowKey ends_;
+  Endpoint remote_;
   Address address_;
-  FlowWatch* watch_;
   Phase phase_ = Phase::hello;
   std::string name_;
   std::vector<std::uint8_t> answer_;  // the server's first bytes, while they are awaited
@@ -50,8 +49,9 @@ class DnsStreamInspector final : public tcp::Inspector {
   static constexpr std::size_t kMaxQuery = 4096;
 
   // Each may be null, else outlives this.
-  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, FlowWatch* watch)
-      : gate_(gate), guest_(guest), watch_(watch) {}
+  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, FlowWatch* watch,
+                     services::QuestionRecords* questions)
+      : gate_(gate), guest_(guest), watch_(watch), questions_(questions) {}
 
   [[nodiscard]] Verdict from_guest(Bytes waiting, Time now) override;
   [[nodiscard]] bool to_guest(Bytes bytes, Time now) override;
@@ -62,6 +62,7 @@ class DnsStreamInspector final : public tcp::Inspector {
   policy::Gate* gate_;
   Endpoint guest_;
   FlowWatch* watch_;
+  services::QuestionRecords* questions_;
   std::vector<std::uint8_t> answer_;  // as much as has come, with its length
 };
 

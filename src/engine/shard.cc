@@ -46,6 +46,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
                  config.key, config.limits.published, config.place, log_, config.watch),
       refusals_(config.watch, config.key),
+      questions_(config.watch, config.key),
       dhcp_(config_.network),
       dns_(
           host, *this,
@@ -60,7 +61,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
   tcp_translator_.set_make_room(make_room);
   published_.set_make_room(make_room);
   if (config.round_trips) tcp_translator_.measure_round_trips();
-  dns_.set_watch(config.watch);
+  dns_.set_watch(config.watch, &questions_);
   udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();
   if (config.network.ipv6 && serves) next_advertisement_ = Time::min();

@@ -147,12 +147,12 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   void on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now);
   [[nodiscard]] bool may_forward(const Ingress& in, const wire::IpPacket& packet, Time now);
   void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
-  // The egress policy lets a datagram of `flow` (null: of a new one) pass.
+  // The egress policy lets a datagram of `flow` (null: of a new one) pass; `audited`: thanks to an audit.
   template <typename Flow>
   [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation,
-                            const FlowKey& ends, const Address& address, Time now);
+                            const FlowKey& ends, const Address& address, bool& audited, Time now);
   [[nodiscard]] bool gate_admits(policy::Protocol protocol, const FlowKey& ends, const Address& address,
-                                 Time now);
+                                 bool& audited, Time now);
   // The egress policy, where there is one now.
   [[nodiscard]] policy::Gate* gate() const {
     return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
@@ -201,6 +201,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   QuicFlows quic_;
   PublishedPorts published_;
   RefusalRecords refusals_;
+  services::QuestionRecords questions_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;
   std::uint64_t dns_random_ = 0;

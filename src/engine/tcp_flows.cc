@@ -1,5 +1,7 @@
 #include "engine/tcp_flows.hh"
 
+#include <utility>
+
 namespace sf::engine {
 
 using tcp::Connection;
@@ -51,7 +53,10 @@ TcpFlows::Opened TcpFlows::open(const FlowKey& key, const MacAddress& from, cons
   entry.flow.token = make_token(TokenKind::tcp, handle);
   entry.flow.dns = entry.forwarder = to.dns;
   entry.flow.inspector = std::move(to.inspector);
-  if (watch_ != nullptr) begin_notes(entry, now);
+  if (watch_ != nullptr) {
+    begin_notes(entry, now);
+    entry.flow.notes->audited = to.audited;
+  }
   translator_.connect(entry.flow, Endpoint{to.address, key.remote.port}, now);
   settle(handle, entry, now);
   return Opened::yes;
@@ -220,6 +225,7 @@ void TcpFlows::tell(Entry& entry, Time now) {
     notes.told_opened = true;
     tell(entry, FlowEvent::Kind::opened, FlowCause::none, now);
   }
+  if (std::exchange(notes.audits_name, false)) tell(entry, FlowEvent::Kind::audited, FlowCause::policy, now);
   // What is left then is to see the last ACK through.
   const bool over = phase == Phase::time_wait && entry.flow.held == 0;
   if (!over && phase != Phase::closed) return;
@@ -240,6 +246,7 @@ void TcpFlows::tell(Entry& entry, FlowEvent::Kind kind, FlowCause cause, Time no
   event.cause = cause;
   event.inbound = entry.inbound;
   event.forwarder = entry.forwarder;
+  event.audited = flow.notes->audited;
   event.guest = flow.guest;
   event.remote = flow.remote;
   event.at = now;

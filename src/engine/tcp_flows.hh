@@ -38,6 +38,7 @@ class TcpFlows {
   struct Destination {
     Address address;
     bool dns = false;
+    bool audited = false;  // a policy would have refused it
     std::unique_ptr<tcp::Inspector> inspector{};
   };
   // A segment of an existing flow. False: there is none, or the segment is a SYN that begins a new one in its

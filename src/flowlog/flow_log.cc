@@ -18,7 +18,8 @@ namespace {
 constexpr int kPatienceMs = 250;  // with a slow reader, before looking up again
 constexpr auto kFullDiskRetry = std::chrono::seconds(1);
 constexpr std::size_t kFirstText = 4096;
-constexpr unsigned kIdBits = 40;  // of the records of one feed
+// Every reader of JSON takes whole numbers below this as they are (RFC 8259 section 6).
+constexpr std::uint64_t kIds = std::uint64_t{1} << 53;
 
 using Nanoseconds = std::chrono::nanoseconds;
 
@@ -36,9 +37,12 @@ struct FlowLog::Shared {
       : output(std::move(to)),
         clocks(std::move(clock)),
         names(key),
+        first_id(siphash(key, {}) % kIds),
         log(&about),
         most_each(std::max<std::size_t>(1, most / feeds)),
-        queues(feeds) {}
+        queues(feeds) {
+    if (output.began_within_line()) text = '\n';
+  }
 
   // --- the feeds' side
   void push(Queue& queue, const FlowEvent& event);
@@ -59,6 +63,9 @@ struct FlowLog::Shared {
   Output output;
   Clocks clocks;
   SeenNames names;
+  // Every run has its own, so that numbers in a file that several have written are not taken for each
+  // other's.
+  const std::uint64_t first_id;
   const Log* log;  // null once the program has gone on without the writer
   std::size_t most_each;
   std::vector<Queue> queues;
@@ -86,11 +93,12 @@ struct FlowLog::Shared {
 class FlowLog::Feed final : public FlowWatch {
  public:
   Feed(Shared& shared, unsigned index)
-      : shared_(shared), queue_(shared.queues[index]), next_id_((std::uint64_t{index} << kIdBits) + 1) {}
+      : shared_(shared), queue_(shared.queues[index]), next_id_(shared.first_id + index) {}
 
   FlowNotes begin(const Address& remote, Time now) override {
     FlowNotes notes;
-    notes.id = next_id_++;
+    notes.id = next_id_ % kIds + 1;
+    next_id_ += shared_.queues.size();
     notes.opened = now;
     notes.name = shared_.names.find(remote);
     return notes;
@@ -216,7 +224,9 @@ void FlowLog::Shared::write_all() {
     text_records -= missing;
   }
   written += text_records;
+  const bool within_line = text_done > 0 && text[text_done - 1] != '\n';
   text.clear();
+  if (within_line) text = '\n';
   text_done = 0;
   text_records = 0;
 }

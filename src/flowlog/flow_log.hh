@@ -43,7 +43,8 @@ class FlowLog {
     std::function<std::chrono::nanoseconds()> since_1970;
   };
 
-  // A feed for each of `feeds` threads. `key` is for hashing. `log` outlives it.
+  // A feed for each of `feeds` threads. `key` is random, for hashing and for
+  // the first flow's number. `log` outlives it.
   FlowLog(Output output, unsigned feeds, Clocks clocks, SipKey key, const Log& log,
           std::size_t max_queued = kMaxQueued);
   FlowLog(const FlowLog&) = delete;

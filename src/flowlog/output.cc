@@ -22,6 +22,16 @@ bool is_regular(int fd) {
   return ::fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
 }
 
+// Where that cannot be read, yes: an empty line does no harm.
+bool ends_within_line(int fd) {
+  struct stat about {};
+  if (::fstat(fd, &about) != 0 || about.st_size == 0) return false;
+  // The descriptor itself may be for writing alone.
+  const UniqueFd reading(::open(fmt::format("/proc/self/fd/{}", fd).c_str(), O_RDONLY | O_CLOEXEC));
+  char last = 0;
+  return !reading || ::pread(reading.get(), &last, 1, about.st_size - 1) != 1 || last != '\n';
+}
+
 // As many whole lines as fit, or the rest of one.
 Bytes whole_lines(Bytes text, std::size_t most) {
   if (text.size() <= most) return text;
@@ -31,6 +41,11 @@ Bytes whole_lines(Bytes text, std::size_t most) {
 }
 
 }  // namespace
+
+Output::Output(UniqueFd fd, std::string name, bool is_file)
+    : fd_(std::move(fd)), name_(std::move(name)), is_file_(is_file) {
+  within_line_ = is_file_ && ends_within_line(fd_.get());
+}
 
 Result<Output> Output::open(const std::string& path) {
   // A FIFO without a reader fails at once, instead of having the program wait for one. Nobody else may read

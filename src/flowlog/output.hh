@@ -24,6 +24,9 @@ class Output {
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
 
+  // A file that ended within a line when it was opened: a run before has found the disk full, or was killed.
+  [[nodiscard]] bool began_within_line() const { return within_line_; }
+
   enum class Outcome : std::uint8_t {
     wrote,    // some of it at least
     waits,    // the reader is slow: again, at once
@@ -40,12 +43,12 @@ class Output {
   [[nodiscard]] Written write(Bytes lines, int patience_ms) const;
 
  private:
-  Output(UniqueFd fd, std::string name, bool is_file)
-      : fd_(std::move(fd)), name_(std::move(name)), is_file_(is_file) {}
+  Output(UniqueFd fd, std::string name, bool is_file);
 
   UniqueFd fd_;
   std::string name_;
   bool is_file_;  // a regular one
+  bool within_line_ = false;
 };
 
 }  // namespace sf::flowlog

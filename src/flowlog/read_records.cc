@@ -64,11 +64,12 @@ class Line {
     const auto known = among(kProtocols, protocol);
     if (!known) throw Wrong{"protocol to be tcp, udp, icmp or dns", protocol};
     record.protocol = *known;
-    record.id = number("id");
+    if (record.others = flag("others"); !record.others) record.id = number("id");
     record.inbound = flag("inbound");
     record.forwarder = flag("forwarder");
+    record.audited = flag("audited") || record.kind == Kind::audited;
     record.guest = end("guest");
-    record.remote = end("remote");
+    if (!record.others) record.remote = end("remote");
     record.server_name = policy::normalized_name(optional_text("server_name"));
     if (record.kind == Kind::ended) {
       record.bytes_from_guest = number("bytes_from_guest");
@@ -142,6 +143,7 @@ Result<ReadSummary> read_records(std::istream& log, std::string_view name,
   std::uint64_t number = 0;
   for (std::string line; std::getline(log, line);) {
     ++number;
+    if (line.empty()) continue;  // behind a line that was cut off
     try {
       if (line.size() > kMostRead)
         throw Line::Wrong{fmt::format("a line of {} bytes at most", kMostRead), line};

@@ -22,6 +22,8 @@ struct ReadRecord {
   policy::Protocol protocol = policy::Protocol::tcp;
   bool inbound = false;
   bool forwarder = false;
+  bool audited = false;
+  bool others = false;  // about many flows together; no remote end
   Endpoint guest;
   Endpoint remote;
   std::string name;         // a host name as policies have it, or empty

@@ -59,7 +59,7 @@ void append_counts(std::string& out, const FlowEvent& event) {
   }
   append_duration(out, "rtt_us", event.rtt);
   append_duration(out, "remote_rtt_us", event.remote_rtt);
-  append_duration(out, "duration_us", event.duration);
+  if (!event.others) append_duration(out, "duration_us", event.duration);
 }
 
 }  // namespace
@@ -110,6 +110,8 @@ std::string_view to_string(FlowCause cause) {
       return "reset by remote";
     case FlowCause::guest_silent:
       return "guest does not answer";
+    case FlowCause::remote_silent:
+      return "remote does not answer";
     case FlowCause::idle:
       return "idle";
     case FlowCause::evicted:
@@ -147,11 +149,13 @@ void append_line(std::string& out, const Record& record, std::chrono::nanosecond
   if (event.id != 0) fmt::format_to(std::back_inserter(out), R"(,"id":{})", event.id);
   append_text(out, "protocol", to_string(event.protocol));
   const bool question = event.protocol == FlowProtocol::dns;
-  if (!question) out += event.inbound ? R"(,"inbound":true)" : R"(,"inbound":false)";
+  if (!question && !event.others) out += event.inbound ? R"(,"inbound":true)" : R"(,"inbound":false)";
   if (event.loopback) out += R"(,"loopback":true)";
   if (event.forwarder) out += R"(,"forwarder":true)";
+  if (event.audited) out += R"(,"audited":true)";
   append_end(out, "guest", event.guest);
-  if (!question) append_end(out, "remote", event.remote);
+  if (event.others) out += R"(,"others":true)";
+  if (!question && !event.others) append_end(out, "remote", event.remote);
   if (!record.name.empty()) append_text(out, "name", record.name);
   if (!record.server_name.empty()) append_text(out, "server_name", record.server_name);
   if (event.kind != FlowEvent::Kind::opened) append_text(out, "reason", to_string(event.cause));

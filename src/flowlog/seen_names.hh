@@ -1,11 +1,12 @@
 // Which name the guest has last resolved to an address: what a record of a flow says in place of a bare
 // number.
 //
-// Bounded, and shared by all threads. An answer says nothing about what may be reached: that is
-// policy/learned_names.hh.
+// Bounded: the address that was told of last the longest ago makes room. Shared by all threads. An answer
+// says nothing about what may be reached: that is policy/learned_names.hh.
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -33,18 +34,16 @@ class SeenNames {
  private:
   struct Entry {
     std::string name;
-    std::uint64_t learnt = 0;  // in the order of answers
+    std::list<Address>::iterator place;  // in order_
   };
   struct Hash {
     SipKey key;
     std::size_t operator()(const Address& address) const { return siphash(key, address.bytes()); }
   };
 
-  void make_room();
-
   mutable std::mutex mutex_;
   std::unordered_map<Address, Entry, Hash> names_;
-  std::uint64_t answers_ = 0;
+  std::list<Address> order_;  // of answers, the latest one last: the first one makes room
 };
 
 }  // namespace sf::flowlog

@@ -8,7 +8,7 @@
 #include <map>
 #include <set>
 #include <tuple>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "flowlog/read_records.hh"
@@ -38,8 +38,9 @@ struct Use {
   bool icmp = false;
 
   void add(Protocol protocol, std::uint16_t port) {
-    if (protocol == Protocol::tcp) tcp.insert(port);
-    if (protocol == Protocol::udp) udp.insert(port);
+    // No rule is about port 0: datagrams to it are not allowed, rather than those to all ports.
+    if (protocol == Protocol::tcp && port != 0) tcp.insert(port);
+    if (protocol == Protocol::udp && port != 0) udp.insert(port);
     if (protocol == Protocol::icmp) icmp = true;
   }
 };
@@ -57,6 +58,12 @@ struct Refused {
   bool audited = false;
 };
 
+// Some names mean something else in a rule: a host may be called "internet".
+bool is_rule_target(const std::string& name) {
+  const auto rule = policy::parse_rule(policy::Action::allow, name);
+  return rule && rule->target == policy::Rule::Target::name && rule->name == name;
+}
+
 std::string target_text(const Target& target) {
   if (!target.is_address) return target.name;
   return target.address.is_v4() ? target.address.to_string()
@@ -65,7 +72,7 @@ std::string target_text(const Target& target) {
 
 // Nothing where it is about all ports.
 std::string ports_text(const std::set<std::uint16_t>& ports) {
-  if (ports.size() > kMostPorts || ports.contains(0)) return {};
+  if (ports.size() > kMostPorts) return {};
   std::string text;
   for (auto at = ports.begin(); at != ports.end();) {
     const unsigned first = *at;
@@ -123,32 +130,37 @@ std::string_view domain_of(std::string_view name) {
 class Suggestion {
  public:
   void add(const ReadRecord& record);
+  // There are no more records.
+  void finish();
   [[nodiscard]] std::string text(std::string_view log, const ReadSummary& summary) const;
 
  private:
   using RefusedKey = std::tuple<std::string, std::string, std::string>;  // what, a rule for it, the reason
-  // A flow that an audit has let pass, until its "opened" comes.
-  using Ends = std::tuple<Protocol, Endpoint, Endpoint>;
+  // A flow that has begun: it counts when it ends, or when the log does.
+  struct Open {
+    ReadRecord record;
+    bool audited = false;
+  };
 
   [[nodiscard]] static Target target_of(const ReadRecord& record) {
-    if (record.name.empty()) return {true, {}, record.remote.address};
+    if (!is_rule_target(record.name)) return {true, {}, record.remote.address};
     return {false, record.name, {}};
   }
   void refuse(const ReadRecord& record);
+  void count(const ReadRecord& record);
   void append_rules(std::string& out) const;
   void append_wildcards(std::string& out) const;
   void append_refusals(std::string& out) const;
 
   std::map<Target, Seen> seen_;
   std::map<RefusedKey, Refused> refused_;
-  std::set<Ends> audited_;
-  std::unordered_set<std::uint64_t> open_;  // flows that were counted when they began
-  std::unordered_set<std::uint64_t> left_out_;
+  std::unordered_map<std::uint64_t, Open> open_;
   std::string first_time_;
   std::string last_time_;
   std::uint64_t flows_ = 0;
   std::uint64_t inbound_ = 0;
   std::uint64_t dropped_ = 0;
+  std::uint64_t others_ = 0;
   std::uint64_t unlisted_ = 0;
 };
 
@@ -157,7 +169,7 @@ void Suggestion::refuse(const ReadRecord& record) {
   std::vector<std::string> rules;
   if (record.question) {
     what = fmt::format("the DNS question for {}", record.name.empty() ? "what is no host name" : record.name);
-    if (!record.name.empty()) rules.push_back(fmt::format("allow {}:443", record.name));
+    if (is_rule_target(record.name)) rules.push_back(fmt::format("allow {}:443", record.name));
   } else {
     const std::string end =
         record.protocol == Protocol::icmp ? record.remote.address.to_string() : record.remote.to_string();
@@ -167,7 +179,7 @@ void Suggestion::refuse(const ReadRecord& record) {
     Use use;
     use.add(record.protocol, record.remote.port);
     Target target = target_of(record);
-    if (!name.empty()) target = {false, name, {}};
+    if (is_rule_target(name)) target = {false, name, {}};
     rules = rules_for(target_text(target), use);
   }
   const bool by_policy = record.reason == "policy" && !rules.empty();
@@ -188,35 +200,50 @@ void Suggestion::add(const ReadRecord& record) {
     dropped_ += record.count;
     return;
   }
-  const Ends ends{record.protocol, record.guest, record.remote};
+  if (record.others) {
+    ++others_;
+    return;
+  }
+  const auto open = open_.find(record.id);
   if (record.kind == Kind::refused || record.kind == Kind::audited) {
     if (record.inbound) return;
     refuse(record);
-    if (record.kind == Kind::audited && !record.question) audited_.insert(ends);
+    if (record.kind == Kind::audited && !record.question && open != open_.end()) open->second.audited = true;
     return;
   }
   if (record.kind == Kind::opened && record.inbound) ++inbound_;
   if (record.inbound || record.forwarder) return;
-  if (record.kind == Kind::ended && record.reason == "policy") refuse(record);
-  // What a policy would have refused is for people to decide about, also where an audit has let it pass.
-  if (record.kind == Kind::opened && audited_.erase(ends) > 0) left_out_.insert(record.id);
-  if (left_out_.contains(record.id)) {
-    if (record.kind == Kind::ended) left_out_.erase(record.id);
+  if (record.kind == Kind::opened) {
+    // The end of an earlier one with this number is missing.
+    if (open != open_.end() && !open->second.audited) count(open->second.record);
+    open_[record.id] = {record, record.audited};
     return;
   }
-  if (record.kind == Kind::ended && record.reason == "policy") return;
+  // What a policy would have refused is for people to decide about, also where an audit has let it pass.
+  const bool audited = record.audited || (open != open_.end() && open->second.audited);
+  if (open != open_.end()) open_.erase(open);
+  if (record.reason == "policy") {
+    refuse(record);
+  } else if (!audited) {
+    count(record);
+  }
+}
+
+void Suggestion::finish() {
+  for (const auto& [id, open] : open_) {
+    if (!open.audited) count(open.record);
+  }
+  open_.clear();
+}
+
+void Suggestion::count(const ReadRecord& record) {
   Seen& seen = seen_[target_of(record)];
   seen.use.add(record.protocol, record.remote.port);
-  // Where its beginning is in an older file, or is missing, its end has to do.
-  const bool counted_before = record.kind == Kind::ended && open_.erase(record.id) > 0;
-  if (!counted_before) {
-    ++seen.flows;
-    ++flows_;
-  }
-  if (record.kind == Kind::opened) open_.insert(record.id);
+  ++seen.flows;
+  ++flows_;
   seen.sent += record.bytes_from_guest;
   seen.received += record.bytes_to_guest;
-  if (!record.server_name.empty() && record.server_name != record.name)
+  if (is_rule_target(record.server_name) && record.server_name != record.name)
     seen.server_names.insert(record.server_name);
 }
 
@@ -287,6 +314,10 @@ std::string Suggestion::text(std::string_view log, const ReadSummary& summary) c
   if (dropped_ > 0)
     fmt::format_to(std::back_inserter(out), "# INCOMPLETE: {} could not be written to the log.\n",
                    counted(dropped_, "record"));
+  if (others_ > 0)
+    fmt::format_to(std::back_inserter(out),
+                   "# INCOMPLETE: {} with too many other ends at once for a record of each.\n",
+                   counted(others_, "socket"));
   if (summary.cut) out += "# The log's last line is cut off, and was left out.\n";
   out += "# It allows what was seen and no more: read it, and change it, before it is enforced.\n";
   out += "default = \"deny\"\nrules = [\n";
@@ -303,6 +334,7 @@ Result<std::string> suggest_policy(std::istream& log, std::string_view name) {
   Suggestion suggestion;
   const auto summary = read_records(log, name, [&](const ReadRecord& record) { suggestion.add(record); });
   if (!summary) return tl::unexpected(summary.error());
+  suggestion.finish();
   std::string text = suggestion.text(name, *summary);
   // What is suggested can be used.
   if (const auto parsed = policy::parse_policy_file("the suggested policy", text); !parsed) {

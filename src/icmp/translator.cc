@@ -1,5 +1,7 @@
 #include "icmp/translator.hh"
 
+#include "host/flow_cause.hh"
+
 namespace sf::icmp {
 namespace {
 
@@ -83,13 +85,14 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const Addr
   flow.last_active = now;
   const Endpoint to{host_destination, 0};
   const Endpoint seen{packet.destination, 0};
-  if (flow.peers != nullptr) flow.peers->begin(seen, now);
   const HostError error = host_.send_datagram(flow.socket, to, packet.payload, options);
   if (error == HostError::none) {
     ++counters_.requests;
-    if (flow.peers != nullptr) flow.peers->from_guest(seen, 1, packet.payload.size(), now);
+    if (flow.peers != nullptr) flow.peers->from_guest(seen, 1, packet.payload.size(), now, flow.audited);
   } else {
     ++counters_.not_sent;
+    const FlowCause cause = host::unsent_cause(error);
+    if (flow.peers != nullptr && cause != FlowCause::none) flow.peers->refused(seen, cause, now);
     forwarding_.on_send_failed(ends(flow), error, packet, host_destination, options.dont_fragment,
                                QuoteOf{flow}, now);
   }

@@ -32,6 +32,7 @@ struct Flow {
   // The last destination that the egress policy has let pass, and which policy that was.
   Endpoint admitted{};
   std::uint32_t admitted_by = 0;
+  bool audited = false;              // what the guest sends just now would be refused, but for an audit
   std::unique_ptr<FlowPeers> peers;  // where somebody watches; filled in by the engine
 };
 

@@ -6,7 +6,6 @@ namespace sf::policy {
 namespace {
 
 constexpr Duration kPurgeInterval = 1s;
-constexpr std::size_t kLookedAt = 8;  // where nothing has expired, what goes first of these makes room
 
 }  // namespace
 
@@ -15,7 +14,10 @@ void LearnedNames::learn(const Address& address, std::string_view name, const Po
   auto found = addresses_.find(address);
   if (found == addresses_.end()) {
     if (addresses_.size() >= kMaxAddresses) make_room(now);
-    found = addresses_.emplace(address, Entry{{}, generation_}).first;
+    const auto place = order_.insert(order_.end(), address);
+    found = addresses_.emplace(address, Entry{{}, generation_, place}).first;
+  } else {
+    order_.splice(order_.end(), order_, found->second.place);
   }
   std::vector<Name>& names = found->second.names;
   std::erase_if(names, [now](const Name& known) { return known.expires <= now; });
@@ -55,22 +57,16 @@ std::string_view LearnedNames::name_of(const Address& address) const {
 void LearnedNames::make_room(Time now) {
   if (now >= purged_ + kPurgeInterval) {
     purged_ = now;
-    std::erase_if(addresses_, [now](const auto& entry) {
-      return std::ranges::all_of(entry.second.names, [now](const Name& name) { return name.expires <= now; });
+    std::erase_if(addresses_, [this, now](const auto& entry) {
+      const bool over =
+          std::ranges::all_of(entry.second.names, [now](const Name& name) { return name.expires <= now; });
+      if (over) order_.erase(entry.second.place);
+      return over;
     });
   }
   if (addresses_.size() < kMaxAddresses) return;
-  const auto expiry = [](const Entry& entry) {
-    Time last{};
-    for (const Name& name : entry.names) last = std::max(last, name.expires);
-    return last;
-  };
-  auto first = addresses_.begin();
-  auto at = first;
-  for (std::size_t i = 0; i < kLookedAt && at != addresses_.end(); ++i, ++at) {
-    if (expiry(at->second) < expiry(first->second)) first = at;
-  }
-  addresses_.erase(first);
+  addresses_.erase(order_.front());
+  order_.pop_front();
 }
 
 }  // namespace sf::policy

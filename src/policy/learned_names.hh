@@ -1,10 +1,10 @@
 // The addresses that the guest has been told, by name: open for as long as the answers are fresh.
 //
-// Bounded, and a guest that resolves more than fits loses what would have expired first of a few that are
-// looked at.
+// Bounded: a guest that resolves more than fits loses what it was told of last the longest ago.
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -43,6 +43,7 @@ class LearnedNames {
   struct Entry {
     std::vector<Name> names;
     std::uint32_t generation = 0;
+    std::list<Address>::iterator place;  // in order_
   };
   struct Hash {
     SipKey key;
@@ -52,6 +53,7 @@ class LearnedNames {
   void make_room(Time now);
 
   std::unordered_map<Address, Entry, Hash> addresses_;
+  std::list<Address> order_;  // of answers, the latest one last
   std::vector<NameMatch> found_;
   std::uint32_t generation_ = 0;
   Time purged_{};

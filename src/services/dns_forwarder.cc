@@ -31,18 +31,6 @@ Endpoint reachable(Endpoint server) {
 
 }  // namespace
 
-void tell_refused_question(FlowWatch& watch, const Endpoint& guest, const wire::DnsQuestion& question,
-                           bool audited, Time now) {
-  FlowEvent event;
-  event.kind = audited ? FlowEvent::Kind::audited : FlowEvent::Kind::refused;
-  event.protocol = FlowProtocol::dns;
-  event.cause = FlowCause::policy;
-  event.guest = guest;
-  event.at = now;
-  event.name = question.name;
-  watch.on_flow(event);
-}
-
 void DnsCounters::add(const DnsCounters& other) {
   queries += other.queries;
   answers += other.answers;
@@ -110,8 +98,8 @@ void DnsForwarder::query(const Endpoint& guest, const MacAddress& guest_mac, con
 bool DnsForwarder::admits(const Pending& query, const wire::DnsHeader& header, Time now) {
   bool audited = false;
   const policy::Gate::Question question = gate_->ask(header, query.question, &audited);
-  if (watch_ != nullptr && (audited || question != policy::Gate::Question::passes))
-    tell_refused_question(*watch_, query.guest, query.question, audited, now);
+  if (questions_ != nullptr && (audited || question != policy::Gate::Question::passes))
+    questions_->refused(query.guest, query.question, audited, now);
   if (question == policy::Gate::Question::passes) return true;
   ++counters_.refused;
   const bool silent = question == policy::Gate::Question::no_such_name;

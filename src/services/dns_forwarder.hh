@@ -33,6 +33,7 @@
 #include "host/host.hh"
 #include "policy/gate.hh"
 #include "services/dns_socket_pool.hh"
+#include "services/question_records.hh"
 #include "wire/dns.hh"
 
 namespace sf::services {
@@ -49,10 +50,6 @@ class DnsReplySink {
   virtual void dns_reply(const Endpoint& guest, const MacAddress& guest_mac, const Endpoint& dns_address,
                          Bytes answer, Time now) = 0;
 };
-
-// A question of the guest's that the policy has refused, or would have.
-void tell_refused_question(FlowWatch& watch, const Endpoint& guest, const wire::DnsQuestion& question,
-                           bool audited, Time now);
 
 struct DnsCounters {
   std::uint64_t queries = 0;     // from the guest, malformed ones and duplicates included
@@ -90,7 +87,10 @@ class DnsForwarder {
   // The egress policy that questions and answers have to pass; null: none. It outlives this.
   void set_gate(policy::Gate* gate) { gate_ = gate; }
   // Who is told of answers and of refused questions; null: nobody. It outlives this.
-  void set_watch(FlowWatch* watch) { watch_ = watch; }
+  void set_watch(FlowWatch* watch, QuestionRecords* questions) {
+    watch_ = watch;
+    questions_ = questions;
+  }
 
   // A UDP payload from the guest. `dns_address` is what the guest sent it to. The sink may be called before
   // this returns.
@@ -159,6 +159,7 @@ class DnsForwarder {
   Random random_;
   policy::Gate* gate_ = nullptr;
   FlowWatch* watch_ = nullptr;
+  QuestionRecords* questions_ = nullptr;
   DnsSocketPool pool_;
   PendingMap pending_;
   std::size_t pending_bytes_ = 0;

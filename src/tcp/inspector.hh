@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "base/bytes.hh"
 #include "base/time.hh"
@@ -18,6 +19,7 @@ class Inspector {
     std::uint32_t passes = 0;  // bytes from the front may leave
     bool refused = false;      // none may: the connection is reset
     bool done = false;         // all may, and all that follow
+    bool audited = false;      // they would not, but for an audit
   };
 
   Inspector() = default;
@@ -27,6 +29,8 @@ class Inspector {
 
   // The guest's bytes that have not passed yet, in order, from the first one on.
   [[nodiscard]] virtual Verdict from_guest(Bytes waiting, Time now) = 0;
+  // The server that the guest has named; empty where none is looked for.
+  [[nodiscard]] virtual std::string_view server_name() const { return {}; }
   // Bytes on their way to the guest. False: the connection is reset, and the guest gets none of them.
   [[nodiscard]] virtual bool to_guest(Bytes bytes, Time now) = 0;
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "host/flow_cause.hh"
 #include "tcp/translator.hh"
 #include "wire/ip.hh"
 #include "wire/server_name.hh"
@@ -14,22 +15,6 @@ using host::HostError;
 // RFC 6528 section 3: a clock that ticks every 4 microseconds, plus a keyed hash of the connection's ends.
 constexpr Duration kSequenceTick = 4us;
 constexpr std::uint16_t kHttpPort = 80;
-
-FlowCause cause_of(HostError error) {
-  switch (error) {
-    case HostError::refused:
-    case HostError::reset:
-      return FlowCause::remote_refused;
-    case HostError::timed_out:
-      return FlowCause::no_answer;
-    case HostError::net_unreachable:
-    case HostError::host_unreachable:
-    case HostError::prohibited:
-      return FlowCause::unreachable;
-    default:
-      return FlowCause::host_failed;
-  }
-}
 
 std::array<std::uint8_t, 37> hash_input(const Endpoint& guest, const Endpoint& remote, std::uint8_t purpose) {
   std::array<std::uint8_t, 37> input{};
@@ -172,9 +157,11 @@ void Translator::connect_failed(Flow& flow, HostError error, Time now) {
     return;
   }
   ++counters_.refused;
-  flow.ends_by(cause_of(error));
+  // Of one to a name server, the guest's side may be connected already.
+  const bool begun = flow.connection.phase() != Connection::Phase::connecting;
+  flow.ends_by(begun ? host::end_cause(error) : host::refusal_cause(error));
   const auto icmp = icmp_error_for(error);
-  if (!icmp || flow.connection.phase() != Connection::Phase::connecting) {
+  if (!icmp || begun) {
     reset_guest(flow);
     return;
   }

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "host/flow_cause.hh"
+
 namespace sf::tcp {
 namespace {
 
@@ -86,7 +88,7 @@ void Translator::take_payload(Flow& flow, const wire::TcpSegment& segment, const
       const Bytes piece[] = {payload};
       const host::IoResult result = host_.send(flow.socket, piece);
       if (result.error != HostError::none && result.error != HostError::would_block) {
-        host_stream_failed(flow);
+        host_stream_failed(flow, result.error);
         passed = plan.take;
       } else {
         passed = static_cast<std::uint32_t>(result.bytes);
@@ -130,6 +132,11 @@ void Translator::gather_uninspected(Flow& flow) {
   }
 }
 
+void Translator::note_audit(Flow& flow) {
+  flow.notes->audited = flow.notes->audits_name = true;
+  if (const auto name = flow.inspector->server_name(); !name.empty()) flow.notes->server_name = name;
+}
+
 bool Translator::inspect(Flow& flow, Time now) {
   Inspector::Verdict verdict;
   do {
@@ -137,6 +144,7 @@ bool Translator::inspect(Flow& flow, Time now) {
     if (flow.notes != nullptr && flow.notes->awaits_name) note_server_name(flow, inspected_);
     verdict = flow.inspector->from_guest(inspected_, now);
     flow.inspector->cleared += verdict.passes;
+    if (verdict.audited && flow.notes != nullptr) note_audit(flow);
   } while (verdict.passes > 0 && !verdict.done && !verdict.refused && flow.inspector->cleared < flow.held);
   // What is not whole when the guest has ended its stream never will be.
   const bool cut_short =
@@ -158,7 +166,7 @@ void Translator::drain_to_host(Flow& flow) {
     const std::size_t count = flow.from_guest.slices(most, slices);
     const host::IoResult result = host_.send(flow.socket, {slices.data(), count});
     if (result.error != HostError::none && result.error != HostError::would_block) {
-      host_stream_failed(flow);
+      host_stream_failed(flow, result.error);
       break;
     }
     const auto taken = static_cast<std::uint32_t>(result.bytes);
@@ -243,7 +251,7 @@ bool Translator::read_from_host(Flow& flow, Time now) {
     return false;
   }
   if (result.error != HostError::none || flow.host_failed) {
-    flow.ends_by(FlowCause::remote_reset);
+    flow.ends_by(host::end_cause(result.error));
     reset_guest(flow);
     return false;
   }
@@ -255,7 +263,8 @@ bool Translator::read_from_host(Flow& flow, Time now) {
 
 // The host takes nothing any more. What it had sent before is still the guest's, so that is read first; the
 // RST follows when reading says how it ended.
-void Translator::host_stream_failed(Flow& flow) {
+void Translator::host_stream_failed(Flow& flow, HostError error) {
+  flow.ends_by(host::end_cause(error));  // reading may not tell it once more
   flow.host_failed = true;
   flow.host_writable = false;
   flow.from_guest.advance(flow.held);
@@ -264,7 +273,6 @@ void Translator::host_stream_failed(Flow& flow) {
   flow.host_readable = true;
   flow.host_closing = true;
   if (!flow.host_ended) return;
-  flow.ends_by(FlowCause::remote_reset);
   reset_guest(flow);
 }
 

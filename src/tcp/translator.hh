@@ -120,6 +120,7 @@ class Translator {
   [[nodiscard]] bool inspect(Flow& flow, Time now);
   // Of a flow that somebody watches: the server that its first bytes name.
   static void note_server_name(Flow& flow, Bytes payload);
+  static void note_audit(Flow& flow);
   void close_socket(Flow& flow);
   void note_round_trip(Flow& flow);
   [[nodiscard]] static std::uint32_t sendable(const Flow& flow) {
@@ -129,7 +130,7 @@ class Translator {
   void drain_to_host(Flow& flow);
   void pass_fin_on(Flow& flow);
   [[nodiscard]] bool read_from_host(Flow& flow, Time now);
-  void host_stream_failed(Flow& flow);
+  void host_stream_failed(Flow& flow, host::HostError error);
   // Sends the next segment; returns its payload's length, nothing where there was none to send.
   std::optional<std::uint32_t> emit(Flow& flow, Time now);
   void send_segment(Flow& flow, wire::TcpSegment& header, std::uint32_t offset, std::uint32_t length);

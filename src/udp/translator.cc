@@ -4,6 +4,8 @@
 #include <functional>
 #include <utility>
 
+#include "host/flow_cause.hh"
+
 namespace sf::udp {
 namespace {
 
@@ -77,8 +79,7 @@ void Translator::from_guest(Flow& flow, const wire::IpPacket& packet, const wire
 
   flow.last_active = now;
   if (datagram.destination_port != kDnsPort) flow.queries_only = false;
-  if (flow.peers != nullptr) flow.peers->begin({packet.destination, datagram.destination_port}, now);
-  const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}};
+  const Outgoing outgoing{&flow, packet, {to, datagram.payload, options}, flow.audited};
   if (may_wait(outgoing)) {
     waiting_.push_back(outgoing);
     return;
@@ -108,13 +109,17 @@ void Translator::sent(const Outgoing& outgoing, Time now) {
   counters_.bytes_from_guest += size;
   outgoing.flow->bytes_from_guest += size;
   if (outgoing.flow->peers == nullptr) return;
-  outgoing.flow->peers->from_guest({outgoing.packet.destination, outgoing.datagram.to.port}, datagrams, size,
-                                   now);
+  const Endpoint seen{outgoing.packet.destination, outgoing.datagram.to.port};
+  outgoing.flow->peers->from_guest(seen, datagrams, size, now, outgoing.audited,
+                                   outgoing.flow->server_name(seen));
 }
 
 void Translator::not_sent(const Outgoing& outgoing, HostError error, Time now) {
   ++counters_.not_sent;
   const Flow& flow = *outgoing.flow;
+  const FlowCause cause = host::unsent_cause(error);
+  if (flow.peers != nullptr && cause != FlowCause::none)
+    flow.peers->refused({outgoing.packet.destination, outgoing.datagram.to.port}, cause, now);
   forwarding_.on_send_failed(ends(flow), error, outgoing.packet, outgoing.datagram.to.address,
                              outgoing.datagram.options.dont_fragment, QuoteOf{flow}, now);
 }

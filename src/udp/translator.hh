@@ -56,6 +56,7 @@ struct Flow {
   // The last destination that the egress policy has let pass, and which policy that was.
   Endpoint admitted{};
   std::uint32_t admitted_by = 0;
+  bool audited = false;              // what the guest sends just now would be refused, but for an audit
   std::vector<NamedServer> servers;  // by QUIC, where names are checked; the latest one last
   std::unique_ptr<FlowPeers> peers;  // where somebody watches; filled in by the engine
 };
@@ -131,6 +132,7 @@ class Translator {
     Flow* flow;
     wire::IpPacket packet;
     host::OutgoingDatagram datagram;
+    bool audited;
   };
 
   [[nodiscard]] bool may_wait(const Outgoing& outgoing) const;

@@ -15,7 +15,7 @@ WIRE = PURE | {"wire"}
 # The interfaces to either side and what is pure about them (sf_interfaces): they depend on base, wire and each other
 # alone, so any layer above may see them.
 INTERFACES = {"link/link.hh", "link/network.hh", "link/to_guest.hh", "link/forwarding.hh", "host/host.hh",
-              "host/loopback.hh", "host/resolvers.hh"}
+              "host/loopback.hh", "host/resolvers.hh", "host/flow_cause.hh"}
 POLICY = WIRE | {"policy"}
 TRANSLATORS = {"tcp", "udp", "icmp", "services"}
 ENGINE = POLICY | TRANSLATORS | {"engine"}

@@ -26,7 +26,6 @@ TEST(FlowPeers, OneRecordForEachOtherEnd) {
   FlowPeers peers(watch, FlowProtocol::udp, kGuest);
   for (int i = 0; i < 3; ++i) {
     for (const std::uint16_t port : {std::uint16_t{1}, std::uint16_t{2}}) {
-      peers.begin(remote(port), kStart);
       peers.from_guest(remote(port), 1, 10, kStart);
       peers.to_guest(remote(port), 2, 100, kStart + 5s);
     }
@@ -65,6 +64,82 @@ TEST(FlowPeers, TheSilentOneMakesRoom) {
   EXPECT_EQ(watch.told[0].event.cause, FlowCause::evicted);
   EXPECT_EQ(watch.told[0].event.remote, remote(2));
   EXPECT_EQ(watch.told[1].event.kind, Kind::opened);
+}
+
+TEST(FlowPeers, ManyAtOnceAreCountedTogether) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  constexpr std::uint16_t kEnds = 100;
+  for (int round = 0; round < 10; ++round) {
+    for (std::uint16_t port = 1; port <= kEnds; ++port) {
+      peers.from_guest(remote(port), 1, 10, kStart);
+      peers.to_guest(remote(port), 1, 100, kStart);
+    }
+  }
+  EXPECT_LE(watch.told.size(), FlowPeers::kMost + 2) << "openings, and one that has made room";
+  for (const auto& told : watch.told) EXPECT_FALSE(told.event.inbound) << told.event.remote.port;
+  peers.end(FlowCause::idle, kStart);
+  FlowCounts all;
+  std::size_t others = 0;
+  for (const auto& [event, name, server] : watch.told) {
+    if (event.kind != Kind::ended) continue;
+    all.packets_from_guest += event.counts.packets_from_guest;
+    all.bytes_to_guest += event.counts.bytes_to_guest;
+    others += event.others ? 1U : 0U;
+  }
+  EXPECT_EQ(others, 1U);
+  EXPECT_EQ(all.packets_from_guest, 10U * kEnds);
+  EXPECT_EQ(all.bytes_to_guest, 1000U * kEnds);
+}
+
+TEST(FlowPeers, AFloodFromOutsideEndsNobodysRecord) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  peers.from_guest(remote(1), 1, 1, kStart);
+  for (std::uint16_t port = 1000; port < 3000; ++port) peers.to_guest(remote(port), 1, 1, kStart + 1s);
+  EXPECT_EQ(watch.take().size(), FlowPeers::kMost);
+  // Whom the guest sends to has a place before those.
+  for (std::uint16_t port = 2; port <= FlowPeers::kMost; ++port) {
+    peers.from_guest(remote(port), 1, 1, kStart + 2s);
+  }
+  EXPECT_EQ(watch.take().size(), 2 * (FlowPeers::kMost - 1));
+  for (std::uint16_t port = 1000; port < 3000; ++port) peers.to_guest(remote(port), 1, 1, kStart + 2s);
+  EXPECT_THAT(watch.told, IsEmpty());
+}
+
+TEST(FlowPeers, WhomTheGuestAnswersIsNotInboundAnyMore) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  peers.to_guest(remote(9), 1, 1, kStart);
+  peers.from_guest(remote(9), 1, 1, kStart);
+  peers.end(FlowCause::idle, kStart);
+  EXPECT_FALSE(watch.told.back().event.inbound) << "a policy has been asked about it";
+}
+
+TEST(FlowPeers, AnEchoReplyIsNotInbound) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::icmp, kGuest);
+  peers.to_guest(remote(0), 1, 1, kStart);
+  EXPECT_FALSE(watch.told[0].event.inbound);
+}
+
+TEST(FlowPeers, WhatHasNotLeftIsRefusedOnce) {
+  RecordedFlows watch;
+  FlowPeers peers(watch, FlowProtocol::udp, kGuest);
+  for (int i = 0; i < 3; ++i) peers.refused(remote(1), FlowCause::unreachable, kStart + 1s * i);
+  EXPECT_THAT(watch.take(), ElementsAre(Pair(Kind::refused, FlowCause::unreachable)));
+  peers.refused(remote(1), FlowCause::unreachable, kStart + FlowPeers::kRefusedAgain);
+  EXPECT_EQ(watch.take().size(), 1U);
+  for (std::uint16_t port = 1; port < 1000; ++port)
+    peers.refused(remote(port), FlowCause::unreachable, kStart + FlowPeers::kRefusedAgain);
+  EXPECT_EQ(watch.take().size(), FlowPeers::kMost - 1);
+  const std::string server = "a.test";
+  peers.from_guest(remote(2000), 1, 1, kStart + 100s, true, &server);
+  peers.refused(remote(2000), FlowCause::unreachable, kStart + 100s);
+  ASSERT_EQ(watch.told.size(), 1U) << "others to there have left";
+  EXPECT_TRUE(watch.told[0].event.audited);
+  peers.end(FlowCause::idle, kStart + 100s);
+  EXPECT_EQ(watch.told[1].server_name, server);
 }
 
 TEST(FlowPeers, AClientOfAPortStaysWhoItIs) {

@@ -1,8 +1,12 @@
 // The commands against real sockets, with an instance that is none behind them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
+#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -193,6 +197,27 @@ TEST_F(CommandRun, policy) {
   instance.rules.active = false;
   EXPECT_THAT(output({"policy", "4711", "reset"}), StartsWith("# no policy"));
   EXPECT_TRUE(instance.rules.rules.empty());
+}
+
+TEST_F(CommandRun, HalfAPolicyIsNotLeftBehind) {
+  const std::string log = folder.path() + "/flows.jsonl";
+  const std::string made = folder.path() + "/policy.toml";
+  { std::ofstream file(log); }
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{50, before.rlim_max};
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const Outcome outcome = run({"policy", "suggest", log, "--output", made});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_NE(outcome.status, 0);
+  EXPECT_THAT(outcome.errors, HasSubstr("policy.toml failed: File too large"));
+  EXPECT_NE(::access(made.c_str(), F_OK), 0);
+  EXPECT_EQ(run({"policy", "suggest", log, "--output", made}).status, 0);
+  EXPECT_EQ(::access(made.c_str(), F_OK), 0);
+  ::unlink(made.c_str());
+  ::unlink(log.c_str());
 }
 
 }  // namespace

@@ -183,6 +183,64 @@ TEST_P(FlowEvents, TheProgramsEnd) {
                                          Pair(Kind::ended, FlowCause::program_end)));
 }
 
+TEST_P(FlowEvents, ALimitIsNotWhatTheHostLacks) {
+  config_.limits.udp_flows = config_.limits.ping_flows = 1;
+  start();
+  for (const HostError error : {HostError::no_memory, HostError::no_descriptors}) {
+    host_.open_error = error;
+    frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+    frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::refused, FlowCause::host_failed),
+                                           Pair(Kind::refused, FlowCause::host_failed)));
+    now_ += 10s;
+  }
+  host_.open_error = HostError::none;
+  config_.limits.udp_flows = config_.limits.ping_flows = 0;
+  start();
+  watch_.take();
+  frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+  frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+  EXPECT_THAT(watch_.take(),
+              ElementsAre(Pair(Kind::refused, FlowCause::limit), Pair(Kind::refused, FlowCause::limit)));
+}
+
+TEST_P(FlowEvents, TheRemoteEndIsGoneWithoutAReset) {
+  for (const auto& [error, cause] : {std::pair(HostError::timed_out, FlowCause::remote_silent),
+                                     std::pair(HostError::host_unreachable, FlowCause::unreachable)}) {
+    connect();
+    host_.current().receive_error = error;
+    event({.readable = true, .error = true});
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::opened, FlowCause::none), Pair(Kind::ended, cause)));
+    connect();
+    host_.current().send_error = error;
+    host_.current().receive_error = HostError::reset;
+    hear(segment(1001), "GET");
+    event({.readable = true, .error = true});
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::opened, FlowCause::none), Pair(Kind::ended, cause)));
+  }
+}
+
+TEST_P(FlowEvents, ADatagramThatDoesNotLeaveOpensNothing) {
+  start();
+  for (const auto& [error, cause] : {std::pair(HostError::net_unreachable, FlowCause::unreachable),
+                                     std::pair(HostError::prohibited, FlowCause::unreachable),
+                                     std::pair(HostError::other, FlowCause::host_failed)}) {
+    host_.datagram_error = error;
+    frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+    frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+    EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::refused, cause), Pair(Kind::refused, cause)));
+    now_ += 10s;
+  }
+  for (const HostError error : {HostError::would_block, HostError::message_too_large}) {
+    host_.datagram_error = error;
+    frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+    EXPECT_THAT(watch_.told, IsEmpty());
+  }
+  host_.datagram_error = HostError::none;
+  frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
+  EXPECT_THAT(watch_.take(), ElementsAre(Pair(Kind::opened, FlowCause::none)));
+}
+
 TEST_P(FlowEvents, DatagramFlowsEndWhenTheyAreIdle) {
   start();
   frame(udp_frame(ip_to(remote(), IpProtocol::udp), 7));
@@ -219,9 +277,47 @@ TEST_P(FlowEvents, ThePolicysRefusals) {
   audit.audit = true;
   gate.replace(std::make_shared<const policy::Policy>(std::vector{*rule, policy::deny_all()}, audit));
   frame(udp_frame(ip_to(remote(), IpProtocol::udp), 8));
+  ASSERT_EQ(watch_.told.size(), 2U);
+  EXPECT_TRUE(watch_.told[1].event.audited);
   EXPECT_THAT(watch_.take(),
               ElementsAre(Pair(Kind::audited, FlowCause::policy), Pair(Kind::opened, FlowCause::none)));
+  frame(echo_frame(ip_to(remote(), IpProtocol::udp)));
+  ASSERT_EQ(watch_.told.size(), 2U);
+  EXPECT_TRUE(watch_.told[1].event.audited);
+  watch_.take();
+  frame(syn_frame(remote()));
+  watch_.take();
+  host_.current().connected = HostError::none;
+  event({.writable = true});
+  ASSERT_EQ(watch_.told.size(), 1U);
+  EXPECT_TRUE(watch_.told[0].event.audited);
+  watch_.take();
   shard_.reset();
+  ASSERT_EQ(watch_.told.size(), 3U);
+  for (const auto& told : watch_.told) EXPECT_TRUE(told.event.audited);
+}
+
+TEST_P(FlowEvents, AServerNameThatAnAuditLetsPass) {
+  policy::Settings audit;
+  audit.audit = audit.check_sni = true;
+  std::vector<policy::Rule> rules{*policy::parse_rule(policy::Action::allow, v4() ? "0.0.0.0/0" : "::/0"),
+                                  policy::deny_all()};
+  rules.insert(rules.begin(), *policy::parse_rule(policy::Action::deny, "b.test"));
+  policy::Gate gate(std::make_shared<const policy::Policy>(rules, audit), {1, 2}, log_);
+  config_.gate = &gate;
+  connect();
+  ASSERT_EQ(watch_.told.size(), 1U);
+  const std::uint64_t id = watch_.told[0].event.id;
+  EXPECT_FALSE(watch_.told[0].event.audited);
+  hear(segment(1001), "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
+  ASSERT_EQ(watch_.told.size(), 2U);
+  EXPECT_EQ(watch_.told[1].event.kind, Kind::audited);
+  EXPECT_EQ(watch_.told[1].event.id, id);
+  EXPECT_EQ(watch_.told[1].server_name, "b.test");
+  shard_.reset();
+  ASSERT_EQ(watch_.told.size(), 3U);
+  EXPECT_TRUE(watch_.told[2].event.audited);
+  EXPECT_EQ(watch_.told[2].event.id, id);
 }
 
 TEST_P(FlowEvents, QuestionsAndAnswers) {
@@ -235,8 +331,8 @@ TEST_P(FlowEvents, QuestionsAndAnswers) {
   header.questions = 1;
   header.emit(out);
   wire::DnsQuestion{"no.test", 1, 1}.emit(out);
-  frame(udp_frame(ip_to(dns(), IpProtocol::udp), 53, out.written()));
-  ASSERT_EQ(watch_.told.size(), 1U);
+  for (int i = 0; i < 5; ++i) frame(udp_frame(ip_to(dns(), IpProtocol::udp), 53, out.written()));
+  ASSERT_EQ(watch_.told.size(), 1U) << "once for the same name";
   EXPECT_EQ(watch_.told[0].event.protocol, FlowProtocol::dns);
   EXPECT_EQ(watch_.told[0].event.cause, FlowCause::policy);
   EXPECT_EQ(watch_.told[0].name, "no.test");

@@ -55,9 +55,7 @@ class InspectorTest : public testing::Test {
     if (verdict.refused) return "refused";
     return verdict.done ? "done" : fmt::format("{} pass", verdict.passes);
   }
-  ServerNameInspector server(std::uint16_t port = 443) {
-    return {gate_, {{}, {kAddress, port}}, kAddress, nullptr};
-  }
+  ServerNameInspector server(std::uint16_t port = 443) { return {gate_, {kAddress, port}, kAddress}; }
 
   const Log log_{LogLevel::error, [](LogLevel, std::string_view) {}};
   policy::Gate gate_{nullptr, SipKey{1, 2}, log_};
@@ -149,7 +147,7 @@ Buffer message(std::string_view name, bool response = false, std::uint16_t quest
 }
 
 TEST_F(InspectorTest, DnsMessagesPassOneByOne) {
-  DnsStreamInspector dns(&gate_, {}, nullptr);
+  DnsStreamInspector dns(&gate_, {}, nullptr, nullptr);
   const Buffer one = message("a.ok.test");
   const Buffer two = message("b.ok.test");
   EXPECT_EQ(show(dns, {}), "0 pass");
@@ -164,7 +162,7 @@ TEST_F(InspectorTest, DnsMessagesPassOneByOne) {
 }
 
 TEST_F(InspectorTest, AnswersOverTcpOpenAddresses) {
-  DnsStreamInspector dns(&gate_, {}, nullptr);
+  DnsStreamInspector dns(&gate_, {}, nullptr, nullptr);
   Buffer answer = message("a.ok.test", true);
   answer[9] = 1;  // one answer
   const Buffer data{0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 1};

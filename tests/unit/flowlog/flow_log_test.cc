@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "flowlog/seen_names.hh"
@@ -167,6 +168,37 @@ TEST_F(FlowLogTest, NamesOfAnswersAreFoundAgain) {
   EXPECT_NE(made_->feed(0).begin(Address::v4(192, 0, 2, 2), Time(3s)).id, notes.id);
 }
 
+TEST_F(FlowLogTest, ALineThatARunBeforeHasNotEndedStaysAlone) {
+  std::ofstream(path_) << "{\"time\":\"20";
+  for (int run = 0; run < 2; ++run) {
+    make_file(1, 10);
+    tell(0, 1);
+    ASSERT_TRUE(made_->start());
+    made_.reset();
+  }
+  const auto all = lines();
+  ASSERT_EQ(all.size(), 3U);
+  EXPECT_EQ(all[0], "{\"time\":\"20");
+  EXPECT_THAT(all[1], testing::StartsWith("{\"time\":\"19"));
+  EXPECT_THAT(all[2], testing::StartsWith("{\"time\":\"19"));
+}
+
+TEST_F(FlowLogTest, NumbersAreNotRepeatedByTheNextRun) {
+  std::set<std::uint64_t> ids;
+  for (std::uint64_t run = 0; run < 4; ++run) {
+    auto output = Output::open(path_);
+    ASSERT_TRUE(output);
+    made_ = std::make_unique<FlowLog>(*std::move(output), 3, clocks_, SipKey{run, 7}, log_, 10);
+    for (unsigned feed = 0; feed < 3; ++feed) {
+      for (int i = 0; i < 100; ++i)
+        ids.insert(made_->feed(feed).begin(Address::v4(192, 0, 2, 1), Time(3s)).id);
+    }
+  }
+  EXPECT_EQ(ids.size(), 1200U);
+  EXPECT_GT(*ids.begin(), 0U);
+  EXPECT_LE(*ids.rbegin(), std::uint64_t{1} << 53) << "which JSON readers may round";
+}
+
 // An answer for `name` with one address.
 std::vector<std::uint8_t> answer_for(const std::string& name, const Address& address) {
   std::vector<std::uint8_t> bytes(512);
@@ -193,11 +225,27 @@ TEST(SeenNames, TheLatestNameCounts) {
   EXPECT_EQ(names.find(Address::v4(1)), "b.test");
 }
 
+TEST(SeenNames, OneThatWasToldOfAgainStays) {
+  SeenNames names(SipKey{1, 2});
+  for (std::uint32_t i = 0; i < SeenNames::kMaxAddresses; ++i)
+    names.learn(answer_for("a.test", Address::v4(i + 1)));
+  names.learn(answer_for("b.test", Address::v4(1)));
+  names.learn(answer_for("c.test", Address::v4(SeenNames::kMaxAddresses + 1)));
+  EXPECT_EQ(names.find(Address::v4(1)), "b.test");
+  EXPECT_EQ(names.find(Address::v4(2)), "");
+}
+
 TEST(SeenNames, AreBounded) {
   SeenNames names(SipKey{1, 2});
   for (std::uint32_t i = 0; i < SeenNames::kMaxAddresses + 1000; ++i)
     names.learn(answer_for("a.test", Address::v4(i + 1)));
   EXPECT_EQ(names.size(), SeenNames::kMaxAddresses);
+  EXPECT_EQ(names.find(Address::v4(1)), "") << "the first ones make room";
+  EXPECT_EQ(names.find(Address::v4(1000)), "");
+  std::size_t found = 0;
+  for (std::uint32_t i = 1001; i <= SeenNames::kMaxAddresses + 1000; ++i)
+    found += names.find(Address::v4(i)).empty() ? 0U : 1U;
+  EXPECT_EQ(found, SeenNames::kMaxAddresses);
   EXPECT_EQ(names.find(Address::v4(SeenNames::kMaxAddresses + 1000)), "a.test");
 }
 

@@ -121,6 +121,7 @@ TEST_F(Suggest, RefusedAndAuditedAreComments) {
   audited.cause = FlowCause::policy;
   add(audited, "audited.test");
   audited.kind = FlowEvent::Kind::opened;
+  audited.audited = true;
   add(audited, "audited.test");
   audited.kind = FlowEvent::Kind::ended;
   audited.cause = FlowCause::finished;
@@ -168,6 +169,80 @@ TEST_F(Suggest, NothingOfTheLogGetsOutOfAComment) {
       R"("remote_addr":"192.0.2.1","remote_port":2,"reason":"a\n\"allow internet\",","name":"b\n\"allow internet\","})"
       "\n";
   EXPECT_THAT(suggested(), Not(HasSubstr("\n\"")));
+}
+
+TEST_F(Suggest, ANameThatIsAGroupsOpensNoGroup) {
+  for (const char* word : {"internet", "private", "loopback", "link-local", "metadata", "INTERNET."}) {
+    opened("192.0.2.1", 443, word);
+    FlowEvent event = flow(FlowEvent::Kind::ended, "192.0.2.1", 443);
+    add(event, "a.test", word);
+    event.kind = FlowEvent::Kind::refused;
+    event.cause = FlowCause::policy;
+    add(event, word);
+    add(event, {}, word);
+    event.protocol = FlowProtocol::dns;
+    add(event, word);
+  }
+  const std::string text = suggested();
+  EXPECT_THAT(text, HasSubstr("  \"allow tcp/192.0.2.1:443\",\n"));
+  EXPECT_THAT(text, HasSubstr("the DNS question for internet (policy)\n"));
+  for (const char* word : {"internet", "private", "loopback", "link-local", "metadata"}) {
+    EXPECT_THAT(text, Not(HasSubstr(std::string("allow tcp/") + word)));
+    EXPECT_THAT(text, Not(HasSubstr(std::string("allow ") + word)));
+  }
+}
+
+TEST_F(Suggest, PortZeroIsNotAllPorts) {
+  opened("192.0.2.1", 0, {}, FlowProtocol::udp);
+  opened("192.0.2.1", 53, {}, FlowProtocol::udp);
+  opened("192.0.2.2", 0, {}, FlowProtocol::udp);
+  const std::string text = suggested();
+  EXPECT_THAT(text, HasSubstr("\"allow udp/192.0.2.1:53\""));
+  EXPECT_THAT(text, Not(HasSubstr("allow udp/192.0.2.2")));
+}
+
+// Its "audited" record was kept back as a repetition, has another id, or is missing.
+TEST_F(Suggest, WhatAnAuditLetPassIsNotAllowed) {
+  FlowEvent event = flow(FlowEvent::Kind::opened, "192.0.2.1", 443);
+  event.audited = true;
+  add(event, "open.test");  // and has not ended
+  event = flow(FlowEvent::Kind::ended, "192.0.2.2", 443);
+  event.audited = true;
+  add(event, "ended.test");
+  // Found out by the server's name: after it has opened.
+  event = flow(FlowEvent::Kind::opened, "192.0.2.3", 443);
+  add(event, "named.test");
+  event.kind = FlowEvent::Kind::ended;
+  event.audited = true;
+  add(event, "named.test");
+  event = flow(FlowEvent::Kind::opened, "192.0.2.4", 443);
+  add(event, "same-id.test");
+  event.kind = FlowEvent::Kind::audited;
+  add(event, "same-id.test", "other.test");
+  opened("192.0.2.5", 443, "good.test");
+  const std::string text = suggested();
+  for (const char* name : {"open.test", "ended.test", "named.test", "same-id.test"})
+    EXPECT_THAT(text, Not(HasSubstr(std::string("\n  \"allow tcp/") + name)));
+  EXPECT_THAT(text, HasSubstr("\n  \"allow tcp/good.test:443\",\n"));
+  EXPECT_THAT(text, HasSubstr("# 1 flow to 1 target,"));
+}
+
+TEST_F(Suggest, EndsThatHadNoRecordAreSaidToBeMissing) {
+  FlowEvent event = flow(FlowEvent::Kind::ended, "192.0.2.1", 443, FlowProtocol::udp);
+  event.others = true;
+  event.id = 0;
+  add(event);
+  EXPECT_THAT(log_, Not(HasSubstr("remote")));
+  const std::string text = suggested();
+  EXPECT_THAT(text, HasSubstr("# INCOMPLETE: 1 socket with too many other ends"));
+  EXPECT_THAT(text, Not(HasSubstr("allow udp")));
+}
+
+TEST_F(Suggest, EmptyLinesAreNoRecords) {
+  log_ = "\n";
+  opened("192.0.2.1", 443);
+  log_ += "\n";
+  EXPECT_THAT(suggested(), HasSubstr("1 target, 1 record in all"));
 }
 
 TEST_F(Suggest, EmptyLogs) {

@@ -124,6 +124,7 @@ class StreamHost final : public Host {
 
   // Of datagrams it only writes down where they went.
   tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool, Token token) override {
+    if (open_error != HostError::none) return tl::unexpected(open_error);
     if (kind != DatagramKind::query && open_sockets() >= most_sockets) {
       return tl::unexpected(HostError::no_descriptors);
     }
@@ -136,7 +137,7 @@ class StreamHost final : public Host {
     ++socket(id).sends;
     datagrams.push_back({to, {payload.begin(), payload.end()}});
     options.push_back(with);
-    return HostError::none;
+    return datagram_error;
   }
   std::span<const ReceivedDatagram> receive_datagrams(SocketId id) override {
     Socket& s = socket(id);
@@ -164,8 +165,10 @@ class StreamHost final : public Host {
   std::size_t most_sockets = kAll;            // further ones find no descriptor, but those for queries
   HostError connect_error = HostError::none;  // known at once
   HostError bind_error = HostError::none;
-  std::set<Endpoint> taken;         // cannot be bound to
-  std::uint16_t next_port = 33000;  // that the host chooses
+  HostError open_error = HostError::none;      // of a datagram socket
+  HostError datagram_error = HostError::none;  // of sending one
+  std::set<Endpoint> taken;                    // cannot be bound to
+  std::uint16_t next_port = 33000;             // that the host chooses
   int connects = 0;
   Resolvers configured;
 
