@@ -37,7 +37,7 @@ struct HostOptions {
   bool offload = true;                    // false: neither UDP_SEGMENT nor UDP_GRO
   DatagramCalls* calls = nullptr;         // absent: the kernel's
   Descriptors descriptors{};
-  const Log* log = nullptr;               // is told once of each thing that the kernel turns out to lack
+  const Log* log = nullptr;  // is told once of each thing that the kernel turns out to lack
 };
 
 // The address of `interface` that is good for a source: the first one that is not link-local. The Error is
