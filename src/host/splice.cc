@@ -1,14 +1,11 @@
 #include "host/splice.hh"
 
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <utility>
 
 namespace sf::host {
 namespace {
@@ -86,28 +83,25 @@ SplicedPair::Outcome SplicedPair::run(Direction& direction, End& from, End& to, 
   Step step = Step::moved;
   while (step == Step::moved && direction.bytes < until) {
     if (direction.holds()) {
-      step = deliver(direction, from, to);
+      step = deliver(direction, to);
     } else if (direction.ended || !from.readable) {
       step = Step::blocked;
     } else {
       step = direction.many ? splice_in(direction, from, pool) : copy(direction, from, to, pool.buffer());
     }
   }
-  if (!from.readable && !direction.holds()) push(direction, to);
   if (direction.in_pipe == 0 && direction.pipe.read) pool.give_back(std::move(direction.pipe));
   if (step == Step::failed) return Outcome::failed;
   return step == Step::moved ? Outcome::more : Outcome::waiting;
 }
 
 // What the direction holds goes first.
-SplicedPair::Step SplicedPair::deliver(Direction& direction, const End& from, End& to) const {
+SplicedPair::Step SplicedPair::deliver(Direction& direction, End& to) const {
   if (!to.writable) return Step::blocked;
   ssize_t put = 0;
   if (direction.in_pipe > 0) {
-    // What is no whole segment waits for what is read next, instead of being a segment of its own.
-    direction.waits_for_more = !from.finishing;
     put = ::splice(direction.pipe.read.get(), nullptr, to.fd.get(), nullptr, direction.in_pipe,
-                   SPLICE_F_NONBLOCK | SPLICE_F_MOVE | (direction.waits_for_more ? SPLICE_F_MORE : 0U));
+                   SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
   } else {
     put = ::send(to.fd.get(), direction.tail.data() + direction.tail_sent,
                  direction.tail.size() - direction.tail_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -156,13 +150,6 @@ SplicedPair::Step SplicedPair::copy(Direction& direction, End& from, End& to,
     direction.tail.assign(buffer.begin() + static_cast<std::ptrdiff_t>(sent),
                           buffer.begin() + static_cast<std::ptrdiff_t>(count));
   return Step::moved;
-}
-
-// Nothing more is there to be read: what has waited for it goes out.
-void SplicedPair::push(Direction& direction, const End& to) {
-  if (!std::exchange(direction.waits_for_more, false)) return;
-  const int on = 1;
-  ::setsockopt(to.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 SplicedPair::Step SplicedPair::splice_in(Direction& direction, End& from, SplicePool& pool) const {

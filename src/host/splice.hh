@@ -96,20 +96,18 @@ class SplicedPair {
     std::vector<std::uint8_t> tail;
     std::size_t tail_sent = 0;
     std::uint64_t bytes = 0;
-    std::uint8_t few = 0;         // short ones in a row
-    bool many = false;            // splice rather than copy
-    bool waits_for_more = false;  // the end of what was spliced
-    bool ended = false;           // the sender's FIN has been read
-    bool closed = false;          // and passed on
+    std::uint8_t few = 0;  // short ones in a row
+    bool many = false;     // splice rather than copy
+    bool ended = false;    // the sender's FIN has been read
+    bool closed = false;   // and passed on
     [[nodiscard]] bool holds() const { return in_pipe > 0 || tail_sent < tail.size(); }
   };
   enum class Step : std::uint8_t { moved, blocked, ended, failed };
 
   [[nodiscard]] Outcome run(Direction& direction, End& from, End& to, SplicePool& pool);
-  [[nodiscard]] Step deliver(Direction& direction, const End& from, End& to) const;
+  [[nodiscard]] Step deliver(Direction& direction, End& to) const;
   [[nodiscard]] Step copy(Direction& direction, End& from, End& to, std::span<std::uint8_t> buffer) const;
   [[nodiscard]] Step splice_in(Direction& direction, End& from, SplicePool& pool) const;
-  static void push(Direction& direction, const End& to);
 
   std::array<End, 2> sides_;
   std::array<Direction, 2> directions_;  // by the side that sends

@@ -109,23 +109,6 @@ TEST_F(SpliceTest, CarriesMuchUnchanged) {
   EXPECT_TRUE(carry(guest_, client_, back, 1 << 20, 1 << 20) == back);
 }
 
-// A segment that is not full waits for more only while there is more to be read: not for an acknowledgment,
-// nor for a timer of the kernel's.
-TEST_F(SpliceTest, TheEndOfABurstIsNotHeldBack) {
-  const std::string text = pattern(2 << 20, 11);
-  ASSERT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
-  const std::string burst = pattern(40'007, 12);
-  for (int i = 0; i < 20; ++i) {
-    send_all(client_, burst);
-    turns(5);
-    std::string got;
-    for (std::string part = receive_some(guest_, 1 << 20); !part.empty();
-         part = receive_some(guest_, 1 << 20))
-      got += part;
-    ASSERT_TRUE(got == burst) << got.size() << " of " << burst.size() << " in round " << i;
-  }
-}
-
 TEST_F(SpliceTest, WaitsForASlowReader) {
   const std::string text = pattern(4 << 20, 3);
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 10007) == text);
