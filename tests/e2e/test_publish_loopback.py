@@ -10,7 +10,7 @@ import time
 import pytest
 
 from lab import world
-from lab.guest import children, wait_for
+from lab.guest import children, only_child, wait_for
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, client, python, start
 from test_attach import Container, attach, container  # noqa: F401
 from test_seed_form import session  # noqa: F401
@@ -297,15 +297,12 @@ def test_a_client_that_stays_holds_the_namespace_for_a_while_only(nothing_left, 
 
 
 def keeper_of(program):
-    (keeper,) = [pid for pid in children(program) if f"PPid:\t{program}\n" in open(f"/proc/{pid}/status", encoding="ascii").read()]
-    return keeper
+    return only_child(program)
 
 
 def inside(program):
     """The process that makes the sockets: the keeper's child."""
-    keeper = keeper_of(program)
-    (helper,) = [pid for pid in children(keeper) if f"PPid:\t{keeper}\n" in open(f"/proc/{pid}/status", encoding="ascii").read()]
-    return helper
+    return only_child(keeper_of(program))
 
 
 FAMILY = pytest.mark.parametrize("whom", ["program", "keeper", "helper"])

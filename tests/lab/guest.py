@@ -112,13 +112,25 @@ class Guest:
         return self.process.pid
 
 
+def own_children(pid):
+    """PIDs of the processes that its first thread made and that are still there."""
+    with contextlib.suppress(OSError):
+        return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
 def children(pid):
     """PIDs of all descendants."""
     found = []
-    with contextlib.suppress(OSError):
-        for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            found += [int(child), *children(int(child))]
+    for child in own_children(pid):
+        found += [child, *children(child)]
     return found
+
+
+def only_child(pid):
+    """The one process that stays; others may come and go while programs start."""
+    (child,) = wait_for(lambda: found if len(found := own_children(pid)) == 1 else None, 5, f"the one child of {pid}")
+    return child
 
 
 def kill(pid, number=signal.SIGKILL):
