@@ -43,9 +43,9 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows, config.watch),
       room_(tcp_, udp_, icmp_, log),
       quic_(config.key),
-      published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
-                 config.key, config.limits.published, config.place, log_, config.watch),
       refusals_(config.watch, config.key),
+      published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
+                 config.key, config.limits.published, config.place, log_, refusals_, config.watch),
       questions_(config.watch, config.key),
       dhcp_(config_.network),
       dns_(

@@ -27,9 +27,7 @@
 #include "engine/place.hh"
 #include "engine/published_ports.hh"
 #include "engine/quic_flows.hh"
-#include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
-#include "engine/refusal_records.hh"
 #include "engine/room.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
@@ -199,8 +197,8 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   Room::PingFlows icmp_;
   Room room_;
   QuicFlows quic_;
-  PublishedPorts published_;
   RefusalRecords refusals_;
+  PublishedPorts published_;
   services::QuestionRecords questions_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;
