@@ -38,9 +38,9 @@ struct FlowLog::Shared {
         clocks(std::move(clock)),
         names(key),
         first_id(siphash(key, {}) % kIds),
-        log(&about),
         most_each(std::max<std::size_t>(1, most / feeds)),
-        queues(feeds) {
+        queues(feeds),
+        log(about) {
     if (output.began_within_line()) text = '\n';
   }
 
@@ -66,7 +66,6 @@ struct FlowLog::Shared {
   // Every run has its own, so that numbers in a file that several have written are not taken for each
   // other's.
   const std::uint64_t first_id;
-  const Log* log;  // null once the program has gone on without the writer
   std::size_t most_each;
   std::vector<Queue> queues;
   std::atomic<bool> sleeping{false};
@@ -74,7 +73,13 @@ struct FlowLog::Shared {
   std::atomic<std::uint64_t> written{0};
   std::atomic<std::uint64_t> dropped{0};
 
-  std::mutex mutex;  // for what follows, and for logging
+  // Whoever reads the messages may take none, as the log's reader: neither holds up more than the writer, nor
+  // the end. A copy, for a writer that is stuck in the one when the program goes on without it.
+  std::timed_mutex log_mutex;
+  const Log log;
+  std::atomic<bool> silent{false};  // the program has gone on
+
+  std::mutex mutex;  // for what follows
   std::condition_variable changed;
   bool stopping = false;
   bool ready = false;  // the thread has begun
@@ -185,9 +190,9 @@ bool FlowLog::Shared::give_up() {
 }
 
 void FlowLog::Shared::complain_once(int error) {
-  const std::scoped_lock lock(mutex);
-  if (log == nullptr || !no_room.first()) return;
-  log->error(
+  const std::scoped_lock lock(log_mutex);
+  if (silent || !no_room.first()) return;
+  log.error(
       "writing the flow log {} failed: {}; it is tried again every second, and records that have no place "
       "are "
       "counted: free some space",
@@ -196,11 +201,11 @@ void FlowLog::Shared::complain_once(int error) {
 
 void FlowLog::Shared::stop_writing(int error) {
   closed = true;
-  const std::scoped_lock lock(mutex);
-  if (log == nullptr) return;
+  const std::scoped_lock lock(log_mutex);
+  if (silent) return;
   const char* why = error == EPIPE ? "its reader has gone" : std::strerror(error);
-  log->error("writing the flow log {} has stopped: {}; the network goes on, start again for a new log",
-             output.name(), why);
+  log.error("writing the flow log {} has stopped: {}; the network goes on, start again for a new log",
+            output.name(), why);
 }
 
 void FlowLog::Shared::write_all() {
@@ -304,23 +309,24 @@ FlowLog::~FlowLog() {
     shared.changed.notify_all();
     // A little longer than the thread has: it may only just have looked.
     over = shared.changed.wait_for(lock, kFinish + std::chrono::seconds(1), [&] { return shared.over; });
-    if (!over) {
-      shared.dropped += shared.unwritten();
-      const std::uint64_t lost = shared.dropped;
-      shared.log->warning("the flow log {}: {} records were lost, and the reader takes nothing",
-                          shared.output.name(), lost);
-      shared.log = nullptr;
-    }
   }
   if (!over) {
+    shared.dropped += shared.unwritten();
+    const std::uint64_t lost = shared.dropped;
+    shared.silent = true;
+    if (shared.log_mutex.try_lock_for(std::chrono::seconds(1))) {
+      shared.log.warning("the flow log {}: {} records were lost, and the reader takes nothing",
+                         shared.output.name(), lost);
+      shared.log_mutex.unlock();
+    }
     thread_.detach();
     return;
   }
   thread_.join();
   const std::uint64_t lost = shared.dropped;
   if (lost > 0) {
-    shared.log->warning("the flow log {}: {} records were lost: the disk or the reader was too slow, or gone",
-                        shared.output.name(), lost);
+    shared.log.warning("the flow log {}: {} records were lost: the disk or the reader was too slow, or gone",
+                       shared.output.name(), lost);
   }
 }
 
