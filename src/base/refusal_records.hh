@@ -28,20 +28,15 @@ class RefusalRecords {
   }
 
   void refused(FlowProtocol protocol, FlowCause cause, const FlowKey& ends, Time now) {
-    tell({.kind = FlowEvent::Kind::refused, .protocol = protocol, .cause = cause}, ends, now);
+    tell(FlowEvent::Kind::refused, protocol, cause, ends, {}, now);
   }
   void audited(FlowProtocol protocol, const FlowKey& ends, Time now) {
-    tell({.kind = FlowEvent::Kind::audited, .protocol = protocol, .cause = FlowCause::policy}, ends, now);
+    tell(FlowEvent::Kind::audited, protocol, FlowCause::policy, ends, {}, now);
   }
   // A client that there is no room for, or no way to the guest. `loopback`: of a port that leads past the
   // TAP.
   void refused_client(FlowProtocol protocol, FlowCause cause, const FlowKey& ends, bool loopback, Time now) {
-    tell({.kind = FlowEvent::Kind::refused,
-          .protocol = protocol,
-          .cause = cause,
-          .inbound = true,
-          .loopback = loopback},
-         ends, now);
+    tell(FlowEvent::Kind::refused, protocol, cause, ends, {.inbound = true, .loopback = loopback}, now);
   }
 
  private:
@@ -52,13 +47,25 @@ class RefusalRecords {
     bool known = false;
   };
 
-  void tell(FlowEvent event, const FlowKey& ends, Time now) {
+  struct Way {
+    bool inbound = false;
+    bool loopback = false;
+  };
+
+  void tell(FlowEvent::Kind kind, FlowProtocol protocol, FlowCause cause, const FlowKey& ends, const Way& way,
+            Time now) {
     if (watch_ == nullptr) return;
     Seen& seen = (*seen_)[hash_of(key_, ends) % kRemembered];
-    if (seen.known && seen.protocol == event.protocol && seen.ends == ends && now < seen.at + kAgain) return;
-    if (event.inbound && !from_outside_.admit(now)) return;
-    seen = {ends, now, event.protocol, true};
+    if (seen.known && seen.protocol == protocol && seen.ends == ends && now < seen.at + kAgain) return;
+    if (way.inbound && !from_outside_.admit(now)) return;
+    seen = {ends, now, protocol, true};
     const FlowNotes notes = watch_->begin(ends.remote.address, now);
+    FlowEvent event;
+    event.kind = kind;
+    event.protocol = protocol;
+    event.cause = cause;
+    event.inbound = way.inbound;
+    event.loopback = way.loopback;
     event.guest = ends.guest;
     event.remote = ends.remote;
     event.at = now;

@@ -6,6 +6,8 @@
 //                      ──(silent for 3 s)── set aside ─> the next one; who answers first is the one
 //     none is left ──(one was set aside)── that one goes on
 //                  └──────────────────── the guest is told
+#include <utility>
+
 #include "tcp/translator.hh"
 
 namespace sf::tcp {

@@ -444,6 +444,20 @@ TEST_P(Published, AClientThatThereIsNoRoomForIsRecorded) {
   shard_.reset();
 }
 
+// Accepted by another shard, and more than the guest has answered.
+TEST_P(Published, AClientTooManyThatWasHandedOverIsRecorded) {
+  RecordedFlows watch;
+  config_.watch = &watch;
+  config_.limits.published.dialling = 1;
+  start();
+  for (std::uint16_t port = 1000; port < 1003; ++port)
+    shard_->published().adopt(UniqueFd(), client(port), {guest(), 80}, now_);
+  ASSERT_EQ(watch.told.size(), 1U);
+  EXPECT_EQ(watch.told[0].event.cause, FlowCause::limit);
+  EXPECT_EQ(watch.told[0].event.remote, client(1002));
+  shard_.reset();
+}
+
 // It would have to be an address of the other IP version inside.
 TEST_P(Published, AClientThatThereIsNoWayForIsRecorded) {
   RecordedFlows watch;
