@@ -11,20 +11,13 @@ import time
 import pytest
 
 from lab.guest import Guest, wait_for
-from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4, NamedServers
+from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4
 from lab.network import FAR4, HOST4, WAN4, WAN6
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, start
 
 pytestmark = pytest.mark.core
 
 RULES = ("--allow", "allowed.policy.test:80,443", "--allow", "udp/203.0.113.2:7", "--allow", "icmp/198.51.100.2", "--deny-all")
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture
@@ -286,6 +279,7 @@ print(refused)
 """
 
 
+@pytest.mark.release
 def test_a_port_scan(make_guest, path):
     """A record for each port or a place in the count of those that are missing; few lines, little memory, no stall."""
     guest = make_guest("--flow-log", path, "--deny", FAR4)

@@ -3,18 +3,15 @@ nothing else does."""
 
 import pytest
 
-from lab.named_servers import CDN4, DENIED4, HOSTILE_DNS4, NamedServers
+from lab.named_servers import CDN4, DENIED4, HOSTILE_DNS4
 from test_policy_bypass import PASSES, REFUSED, tried
 
 pytestmark = pytest.mark.core
 
 
 @pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    it.start_hostile()
-    yield it
-    it.close()
+def hostile(servers):
+    servers.start_hostile()
 
 
 # What is asked for, and how; whether the denied address is open then.
@@ -35,7 +32,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_answers(servers, make_guest, way):
+def test_answers(hostile, make_guest, way):
     name, options, outcome = WAYS[way]
     guest = make_guest("--dns", HOSTILE_DNS4, "--allow", "*.evil.test", "--deny-all")
     kind = 28 if "kind" in options else 1
@@ -49,7 +46,7 @@ def test_answers(servers, make_guest, way):
 
 # The host's loopback, where the gateway leads to it: port 8099 has a server of the lab's.
 @pytest.mark.parametrize("name", ["loopback", "gateway"])
-def test_the_hosts_loopback(servers, make_guest, name):
+def test_the_hosts_loopback(hostile, make_guest, name):
     rebind = f"[dns('10.0.2.3', question('{name}.evil.test')), exchange('10.0.2.2', 8099, b'')][1]"
     guest = make_guest("--dns", HOSTILE_DNS4, "--host-loopback", "--allow", "*.evil.test", "--deny-all")
     assert not tried(guest, rebind)
