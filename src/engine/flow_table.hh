@@ -5,35 +5,15 @@
 // over slab indexes and a part of the hash, at most half full, and shrinks never: some 26 bytes per flow.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
-#include "base/address.hh"
+#include "base/flow_key.hh"
 #include "base/siphash.hh"
 #include "base/slab.hh"
 
 namespace sf::engine {
-
-// Both ends of a flow as the guest sees them. `remote` is left empty where the mapping is
-// endpoint-independent.
-struct FlowKey {
-  Endpoint guest;
-  Endpoint remote;
-
-  constexpr bool operator==(const FlowKey&) const = default;
-};
-
-[[nodiscard]] inline std::uint64_t hash_of(const SipKey& key, const FlowKey& flow) {
-  std::array<std::uint8_t, 36> bytes;
-  Writer out(bytes);
-  out.bytes(flow.guest.address.bytes());
-  out.bytes(flow.remote.address.bytes());
-  out.u16(flow.guest.port);
-  out.u16(flow.remote.port);
-  return siphash(key, bytes);
-}
 
 // An object knows its key: flow_key() is what it was inserted with.
 template <typename T>

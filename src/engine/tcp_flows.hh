@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/rate_limit.hh"
 #include "engine/flow_table.hh"
-#include "engine/rate_limit.hh"
 #include "engine/timer_heap.hh"
 #include "engine/token.hh"
 #include "tcp/translator.hh"

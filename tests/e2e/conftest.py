@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from lab import content, world  # noqa: E402
 from lab.engines import Engines  # noqa: E402
 from lab.guest import Guest, wait_for  # noqa: E402
+from lab.named_servers import NamedServers  # noqa: E402
 from lab.network import SINGLE_USER, Lab  # noqa: E402
 
 TEST_SECONDS = int(os.environ.get("TEST_SECONDS", "150"))  # nothing here takes half as long
@@ -96,6 +97,14 @@ def lab():
         pytest.exit("the program under test is missing: run 'make build', or set SLIRP_FORWARDER to it", returncode=2)
     with Lab() as it:
         yield it
+
+
+@pytest.fixture(scope="module")
+def servers(lab):
+    """Servers to be told apart by name."""
+    it = NamedServers(lab)
+    yield it
+    it.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,20 +11,13 @@ import time
 import pytest
 
 from lab.guest import Guest, wait_for
-from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4, NamedServers
+from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4
 from lab.network import FAR4, HOST4, WAN4, WAN6
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, start
 
 pytestmark = pytest.mark.core
 
 RULES = ("--allow", "allowed.policy.test:80,443", "--allow", "udp/203.0.113.2:7", "--allow", "icmp/198.51.100.2", "--deny-all")
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture
@@ -273,6 +266,83 @@ print(s.makefile().read())
     done = lab.user_run(["/usr/bin/python3", "-c", script])
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["return"]
+
+
+SCAN = f"""
+import socket
+refused = 0
+for port in range(1, 65536):
+    with socket.socket() as s:
+        s.settimeout(10)
+        refused += s.connect_ex(('{FAR4}', port)) == 111
+print(refused)
+"""
+
+
+@pytest.mark.release
+def test_a_port_scan(make_guest, path):
+    """A record for each port or a place in the count of those that are missing; few lines, little memory, no stall."""
+    guest = make_guest("--flow-log", path, "--deny", FAR4)
+    scan = guest.popen(["/usr/bin/python3", "-c", SCAN], stdout=-1)
+    slowest = 0
+    while scan.poll() is None:
+        out = guest.python(f"""
+import socket, time
+s = socket.create_connection(('{WAN4}', 7), 10)
+slowest = 0
+for _ in range(20):
+    start = time.monotonic()
+    s.sendall(b'x')
+    assert s.recv(1) == b'x'
+    slowest = max(slowest, time.monotonic() - start)
+    time.sleep(0.05)
+print(slowest)
+""")
+        slowest = max(slowest, float(out))
+    assert int(scan.stdout.read()) == 65535
+    assert slowest < 2
+
+    def told():
+        missing = sum(one["count"] for one in records(path) if one["event"] == "dropped")
+        return len(matching(path, event="refused", remote_addr=FAR4, reason="policy")) + missing
+
+    wait_for(lambda: told() == 65535, 10, "the last records", every=0.5)
+    assert guest.messages().count("policy: refused tcp") <= 1024
+    assert "1024 targets were refused; further ones are counted but not named" in guest.messages()
+    status = pathlib.Path(f"/proc/{guest.forwarder}/status").read_text()
+    most = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    assert most < 48 * 1024, f"{most} KiB"
+
+
+def test_clients_that_a_loopback_port_has_no_room_for(make_guest, lab, path):
+    """They have a record each, and not one for each datagram."""
+    guest = make_guest("--flow-log", path, "--publish-loopback", "udp/127.0.0.1:7805:81")
+    start(guest, UDP_SERVICE % [("127.0.0.1", 81)])
+    out = lab.user_run(["/usr/bin/python3", "-c", """
+import socket
+sockets = []
+for number in range(1027):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(10 if number < 1024 else 0.5)
+    s.connect(('127.0.0.1', 7805))
+    sockets.append(s)
+    for _ in range(1 if number < 1024 else 3):
+        s.send(b'x')
+    try:
+        s.recv(100)
+        heard = True
+    except TimeoutError:
+        heard = False
+    if heard != (number < 1024): print(number, heard)
+print(*(s.getsockname()[1] for s in sockets[1024:]))
+"""], timeout=60)
+    assert out.returncode == 0, out.stderr
+    ports = {int(port) for port in out.stdout.split()}
+    assert len(ports) == 3, out.stdout
+    wait_for(lambda: len(matching(path, event="refused")) >= 3, 5, "the records")
+    refused = matching(path, event="refused")
+    assert len(refused) == 3 and {one["remote_port"] for one in refused} == ports
+    assert all(one["reason"] == "limit" and one["inbound"] and one["loopback"] and one["protocol"] == "udp" for one in refused)
 
 
 @pytest.fixture

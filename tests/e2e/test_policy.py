@@ -9,21 +9,13 @@ import time
 import pytest
 
 from lab.guest import wait_for
-from lab.named_servers import (CDN4, DENIED4, DENIED6, DNS4, HINT4, MANY, SHARED4, SHARED6, SHORT4,
-                               NamedServers)
+from lab.named_servers import CDN4, DENIED4, DENIED6, DNS4, HINT4, MANY, SHARED4, SHARED6, SHORT4
 
 pytestmark = pytest.mark.core
 
 RULES = ("--allow", "allowed.policy.test:80,443,8080", "--allow", "www.cdn.test:80", "--allow", "tcp/*.many.test:80",
          "--allow", "short.policy.test", "--allow", "*.policy.lab:53", "--allow", "hints.policy.test", "--allow",
          "ech.policy.test", "--allow", "big.policy.test", "--deny-all")
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture
