@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
@@ -22,8 +23,7 @@ class RereadFileTest : public testing::Test {
     std::filesystem::rename(folder_ + "/new", folder_ + "/file");
   }
 
-  const std::string folder_ =
-      testing::TempDir() + "reread_file_" + std::to_string(::testing::UnitTest::GetInstance()->random_seed());
+  const std::string folder_ = testing::TempDir() + "reread_file_" + std::to_string(::getpid());
 };
 
 TEST_F(RereadFileTest, FollowsTheName) {

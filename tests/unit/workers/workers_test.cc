@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -14,9 +15,16 @@
 namespace sf::cli {
 namespace {
 
-// A device that is gone from the beginning of run() on.
-struct GoneLink final : link::FakeLink {
-  GoneLink() { gone = true; }
+// A device that others take away, while its shard runs.
+class GoingLink final : public link::FakeLink {
+ public:
+  explicit GoingLink(const std::atomic<bool>& went) : went_(went) {}
+  link::Status receive(MutBytes buffer, link::Frame& frame) override {
+    return went_ ? link::Status::gone : link::FakeLink::receive(buffer, frame);
+  }
+
+ private:
+  const std::atomic<bool>& went_;
 };
 
 class WorkersTest : public testing::Test {
@@ -26,7 +34,7 @@ class WorkersTest : public testing::Test {
     for (unsigned i = 0; i < count; ++i) {
       // Not readable until somebody writes to it.
       ready_.emplace_back(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-      devices.push_back({std::make_unique<GoneLink>(), ready_.back().get()});
+      devices.push_back({std::make_unique<GoingLink>(gone_), ready_.back().get()});
     }
     auto made = Workers::create(std::move(devices), {}, log_);
     ASSERT_TRUE(made) << made.error().message;
@@ -34,6 +42,7 @@ class WorkersTest : public testing::Test {
     ASSERT_TRUE(workers_->start());
   }
   void links_go() {
+    gone_ = true;
     for (const UniqueFd& fd : ready_) ::eventfd_write(fd.get(), 1);
   }
   static bool shards_run() {
@@ -46,6 +55,7 @@ class WorkersTest : public testing::Test {
   }
 
   const Log log_{LogLevel::error, [](LogLevel, std::string_view) {}};
+  std::atomic<bool> gone_ = false;
   std::vector<UniqueFd> ready_;
   std::unique_ptr<Workers> workers_;
 };
