@@ -270,10 +270,9 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
     tell_refused(FlowProtocol::udp, FlowCause::limit, *guest, from, now);
     return nullptr;
   }
-  const Handle handle = clients_.insert(key);
+  const Handle handle = clients_.insert(key, key);
   note_unconfirmed(handle);
   Client& client = clients_.existing(handle);
-  client.key = key;
   client.flow.guest = *guest;
   client.flow.guest_mac = mac_of(guest->address);
   client.flow.socket = socket;

@@ -122,6 +122,9 @@ class PublishedPorts {
     bool busy = false;  // in busy_
   };
   struct Client {
+    explicit Client(const FlowKey& ends) : key(ends) {}
+    [[nodiscard]] const FlowKey& flow_key() const { return key; }
+
     FlowKey key;
     udp::Flow flow;                // with the port's socket
     Endpoint real;                 // as the host sees it

@@ -21,7 +21,7 @@ TEST_SECONDS = int(os.environ.get("TEST_SECONDS", "150"))  # nothing here takes 
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "core: the subset that the sanitized build runs as well")
+    config.addinivalue_line("markers", "core: unusual input and data on its way through the program: the sanitized build runs it as well")
     config.addinivalue_line("markers", "load: measures shares of a machine that nothing else may use meanwhile: `make test-load`")
     config.addinivalue_line("markers", "release: measures time or memory, which the sanitizers change")
 

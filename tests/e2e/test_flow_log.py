@@ -15,8 +15,6 @@ from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4
 from lab.network import FAR4, HOST4, WAN4, WAN6
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, start
 
-pytestmark = pytest.mark.core
-
 RULES = ("--allow", "allowed.policy.test:80,443", "--allow", "udp/203.0.113.2:7", "--allow", "icmp/198.51.100.2", "--deny-all")
 
 
@@ -77,6 +75,7 @@ for _ in range({number}):
 """, timeout=100)
 
 
+@pytest.mark.core
 def test_tcp(make_guest, lab, path):
     guest = make_guest("--flow-log", path)
     assert guest.out(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://wan.lab.test/"]) == "200"
@@ -95,6 +94,7 @@ def test_tcp(make_guest, lab, path):
     assert pathlib.Path(path).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("port,reason", [(5002, "reset by remote"), (13, "finished")])
 def test_how_it_ends(make_guest, path, port, reason):
     guest = make_guest("--flow-log", path)
@@ -109,6 +109,7 @@ except ConnectionResetError: pass
     assert one(path, event="ended", remote_port=port)["reason"] == reason
 
 
+@pytest.mark.core
 def test_reset_by_the_guest(make_guest, path):
     guest = make_guest("--flow-log", path)
     guest.python(f"""
@@ -123,6 +124,7 @@ s.close()
     assert ended["reason"] == "reset by guest" and ended["bytes_from_guest"] == ended["bytes_to_guest"] == 1
 
 
+@pytest.mark.core
 def test_refused(make_guest, path):
     guest = make_guest("--flow-log", path)
     guest.run(["curl", "-s", f"http://{WAN4}:81/"], check=False)
@@ -132,6 +134,7 @@ def test_refused(make_guest, path):
     assert not matching(path, event="opened")
 
 
+@pytest.mark.core
 def test_udp_to_many_from_one_socket(make_guest, path):
     """A record for each other end, and not for each datagram."""
     guest = make_guest("--flow-log", path)
@@ -154,6 +157,7 @@ for _ in range(3):
         assert ended["reason"] == "program ended"
 
 
+@pytest.mark.core
 def test_ping(make_guest, path):
     guest = make_guest("--flow-log", path)
     guest.out(["ping", "-c", "3", "-i", "0.2", WAN4])
@@ -188,6 +192,7 @@ s.sendto(b'abc', ('{HOST4}', 7802)); print(s.recv(99))"""
         lab.stop(datagrams, signal.SIGKILL)
 
 
+@pytest.mark.core
 def test_loopback_ports(make_guest, lab, path):
     guest = make_guest("--flow-log", path, "--publish-loopback", "127.0.0.1:7803:80", "--publish-loopback",
                        "udp/127.0.0.1:7804:81")
@@ -209,6 +214,7 @@ def fetch(guest, url, *options):
     return guest.run(["curl", "-sk", "--noproxy", "*", "-m", "10", *options, url], check=False)
 
 
+@pytest.mark.core
 def test_policy_and_names(servers, make_guest, path):
     guest = make_guest("--dns", DNS4, *RULES, "--check-sni", "--flow-log", path)
     assert fetch(guest, "https://allowed.policy.test/who").returncode == 0
@@ -232,6 +238,7 @@ for _ in range(20):
     assert one(path, protocol="udp", remote_addr=WAN4)["event"] == "refused"
 
 
+@pytest.mark.core
 def test_server_names_without_a_policy(servers, make_guest, path):
     """Read as they pass; nothing is held back for them."""
     guest = make_guest("--dns", DNS4, "--flow-log", path)
@@ -245,6 +252,7 @@ def test_server_names_without_a_policy(servers, make_guest, path):
     assert one(path, event="opened", remote_port=53)["forwarder"]
 
 
+@pytest.mark.core
 def test_audit(servers, make_guest, path):
     guest = make_guest("--dns", DNS4, *RULES, "--audit", "--flow-log", path)
     assert fetch(guest, "http://denied.policy.test/who", "-4").stdout.strip() == "denied.policy.test"
@@ -352,6 +360,7 @@ def fifo(lab):
     return path
 
 
+@pytest.mark.core
 def test_slow_reader(make_guest, lab, fifo):
     """One that takes nothing: traffic goes on as before, what has no place is counted, and a record says how many."""
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -384,6 +393,7 @@ def test_slow_reader(make_guest, lab, fifo):
         os.close(reader)
 
 
+@pytest.mark.core
 def test_slow_reader_at_the_end(make_guest, lab, fifo):
     """The program does not wait for ever."""
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -398,6 +408,7 @@ def test_slow_reader_at_the_end(make_guest, lab, fifo):
         os.close(reader)
 
 
+@pytest.mark.core
 def test_reader_gone(make_guest, lab, fifo):
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     guest = make_guest("--flow-log", fifo)
@@ -414,6 +425,7 @@ def test_reader_gone(make_guest, lab, fifo):
     assert "records were lost" in guest.messages()
 
 
+@pytest.mark.core
 def test_full_disk(make_guest, lab):
     """What does not fit waits, and is written when there is room: no line is broken, none is lost."""
     folder = lab.path("small")
@@ -437,6 +449,7 @@ def test_full_disk(make_guest, lab):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_nothing_is_lost_at_the_end(make_guest, lab, path, threads):
     """Whichever thread has a flow; those that are open have their end as well."""
@@ -461,6 +474,7 @@ time.sleep(100)
     lab.stop(held, signal.SIGKILL)
 
 
+@pytest.mark.core
 def test_confined(make_guest, path):
     """The thread that writes has the filter, and the program no descriptor more than the file."""
     guest = make_guest("--flow-log", path)

@@ -11,8 +11,6 @@ import pytest
 from lab.guest import said, wait_for
 from lab.network import FAR4, WAN4
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def runtime(lab):
