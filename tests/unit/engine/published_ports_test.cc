@@ -15,6 +15,7 @@ using link::pattern;
 class Published : public ShardTest {
  protected:
   Published() { config_.guest.mac = kGuestMac; }
+  ~Published() override { shard_.reset(); }
 
   PublishedPort publish(Transport transport, std::optional<Address> guest_address = std::nullopt) {
     const PublishRule rule{transport, v4() ? Address::v4(0) : Address(), 8080, guest_address, 80};
@@ -52,6 +53,8 @@ class Published : public ShardTest {
     s.window = 0xffff;
     frame(tcp_frame(ip_to(packet.source, wire::IpProtocol::tcp), s));
   }
+
+  RecordedFlows watch_;  // where a test has config_ name it
 };
 
 INSTANTIATE_TEST_SUITE_P(Version, Published, testing::Bool(), version_name);
@@ -421,8 +424,7 @@ TEST_P(Published, UdpClientsThatGoOnAfterAnAnswerStay) {
 }
 
 TEST_P(Published, AClientThatThereIsNoRoomForIsRecorded) {
-  RecordedFlows watch;
-  config_.watch = &watch;
+  config_.watch = &watch_;
   config_.limits.published.udp_clients = 1;
   start();
   publish(Transport::udp, guest());
@@ -431,47 +433,42 @@ TEST_P(Published, AClientThatThereIsNoRoomForIsRecorded) {
             link::Status::ok);
   frame(built());
   datagram(client(1000), pattern(1));
-  watch.told.clear();
+  watch_.told.clear();
   for (int i = 0; i < 3; ++i) datagram(client(3000), pattern(1));
-  ASSERT_EQ(watch.told.size(), 1U) << "once for several datagrams";
-  const FlowEvent& told = watch.told[0].event;
+  ASSERT_EQ(watch_.told.size(), 1U) << "once for several datagrams";
+  const FlowEvent& told = watch_.told[0].event;
   EXPECT_EQ(told.kind, FlowEvent::Kind::refused);
   EXPECT_EQ(told.protocol, FlowProtocol::udp);
   EXPECT_EQ(told.cause, FlowCause::limit);
   EXPECT_TRUE(told.inbound);
   EXPECT_EQ(told.guest, (Endpoint{guest(), 80}));
   EXPECT_EQ(told.remote, client(3000));
-  shard_.reset();
 }
 
 // Accepted by another shard, and more than the guest has answered.
 TEST_P(Published, AClientTooManyThatWasHandedOverIsRecorded) {
-  RecordedFlows watch;
-  config_.watch = &watch;
+  config_.watch = &watch_;
   config_.limits.published.dialling = 1;
   start();
   for (std::uint16_t port = 1000; port < 1003; ++port)
     shard_->published().adopt(UniqueFd(), client(port), {guest(), 80}, now_);
-  ASSERT_EQ(watch.told.size(), 1U);
-  EXPECT_EQ(watch.told[0].event.cause, FlowCause::limit);
-  EXPECT_EQ(watch.told[0].event.remote, client(1002));
-  shard_.reset();
+  ASSERT_EQ(watch_.told.size(), 1U);
+  EXPECT_EQ(watch_.told[0].event.cause, FlowCause::limit);
+  EXPECT_EQ(watch_.told[0].event.remote, client(1002));
 }
 
 // It would have to be an address of the other IP version inside.
 TEST_P(Published, AClientThatThereIsNoWayForIsRecorded) {
-  RecordedFlows watch;
-  config_.watch = &watch;
+  config_.watch = &watch_;
   start();
   const Address other = *Address::parse(v4() ? "fd00::100" : "10.0.2.100");
   publish(Transport::tcp, other);
   connect(client());
-  ASSERT_EQ(watch.told.size(), 1U);
-  EXPECT_EQ(watch.told[0].event.cause, FlowCause::unreachable);
-  EXPECT_EQ(watch.told[0].event.guest, (Endpoint{other, 80}));
-  EXPECT_EQ(watch.told[0].event.remote, client());
-  EXPECT_TRUE(watch.told[0].event.inbound);
-  shard_.reset();
+  ASSERT_EQ(watch_.told.size(), 1U);
+  EXPECT_EQ(watch_.told[0].event.cause, FlowCause::unreachable);
+  EXPECT_EQ(watch_.told[0].event.guest, (Endpoint{other, 80}));
+  EXPECT_EQ(watch_.told[0].event.remote, client());
+  EXPECT_TRUE(watch_.told[0].event.inbound);
 }
 
 }  // namespace
