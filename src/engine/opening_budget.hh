@@ -16,8 +16,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/flow_table.hh"
-#include "engine/rate_limit.hh"
+#include "base/flow_key.hh"
+#include "base/rate_limit.hh"
+#include "base/siphash.hh"
 
 namespace sf::engine {
 

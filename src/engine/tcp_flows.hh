@@ -92,6 +92,8 @@ class TcpFlows {
     Entry(const tcp::Connection& connection, const FlowKey& flow_key, const MacAddress& mac)
         : flow(connection, flow_key.guest, flow_key.remote, mac), key(flow_key) {}
 
+    [[nodiscard]] const FlowKey& flow_key() const { return key; }
+
     tcp::Flow flow;
     FlowKey key;
     Timer timer;
