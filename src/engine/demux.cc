@@ -317,6 +317,7 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
+  if (!udp_room_.may_go(*flow, ends.remote, now)) return drop(DropReason::rate_limited);
   if (gate != nullptr) remember(*flow, generation, ends.remote);
   flow->audited = audited;
   if (!server.empty()) flow->remember_server(ends.remote, std::move(server));

@@ -13,6 +13,14 @@ bool UdpRoom::make(const FlowKey& ends, Time now) {
   return end_next(now);
 }
 
+bool UdpRoom::may_go(udp::Flow& flow, const Endpoint& remote, Time now) {
+  if (flow.seen_reply) return true;
+  const auto to = static_cast<std::uint32_t>(hash_of(key_, FlowKey{{}, remote}) | 1U);  // 0: none yet
+  if (flow.last_to != to && flow.last_to != 0 && !scattered_.admit(now)) return false;
+  flow.last_to = to;
+  return true;
+}
+
 bool UdpRoom::idle(const udp::Flow& flow, Time now) {
   return now - flow.last_active >= (flow.seen_reply ? kAnsweredIdle : kUnansweredIdle);
 }

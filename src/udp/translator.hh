@@ -51,6 +51,7 @@ struct Flow {
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
   Time last_active{};                       // of a datagram in either direction (RFC 4787 REQ-6)
   bool seen_reply = false;
+  std::uint32_t last_to = 0;  // a hash of where the guest's last datagram went; filled in by the engine
   std::uint64_t bytes_from_guest = 0;  // payload
   std::uint64_t bytes_to_guest = 0;
   bool queries_only = true;  // all that the guest has sent went to port 53

@@ -16,8 +16,8 @@ class UdpRoomTest : public ShardTest {
   }
   ~UdpRoomTest() override { shard_.reset(); }
 
-  void udp(std::uint16_t port) {
-    EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), port, 7000, {}),
+  void udp(std::uint16_t port, std::uint16_t to_port = 7000) {
+    EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), port, to_port, {}),
               link::Status::ok);
     frame(built());
   }
@@ -137,6 +137,25 @@ TEST_P(UdpRoomTest, AndForOneThatComesAgain) {
   EXPECT_EQ(host_.sockets.size(), before);
   udp(port);
   EXPECT_EQ(host_.sockets.size(), before + 1);
+}
+
+// To another place each, and to one: from whom nobody has answered, and whom somebody has.
+TEST_P(UdpRoomTest, DatagramsThatAreScattered) {
+  const auto scatter = [&](std::uint16_t port) {
+    host_.datagrams.clear();
+    for (std::uint16_t i = 0; i <= 2 * UdpRoom::kScatteredAtOnce; ++i)
+      udp(port, static_cast<std::uint16_t>(1 + i));
+    return host_.datagrams.size();
+  };
+  EXPECT_EQ(scatter(1), 1 + UdpRoom::kScatteredAtOnce);
+  EXPECT_EQ(drops(DropReason::rate_limited), UdpRoom::kScatteredAtOnce);
+  host_.datagrams.clear();
+  for (int i = 0; i < 100; ++i) udp(2);
+  EXPECT_EQ(host_.datagrams.size(), 100U) << "those of another flow, to one place";
+  answered(0);
+  EXPECT_EQ(scatter(1), 1 + 2 * UdpRoom::kScatteredAtOnce);
+  now_ += 100ms;
+  EXPECT_NEAR(static_cast<double>(scatter(2)), UdpRoom::kScatteredPerSecond / 10, 2);
 }
 
 TEST_P(UdpRoomTest, AnyNumberMakesRoomOneByOne) {
