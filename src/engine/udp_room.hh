@@ -28,8 +28,8 @@ class UdpRoom {
 
   // Datagrams from flows that nobody has answered, each to another place than the flow's last one: what asks
   // around gets answers, and a flood none.
-  static constexpr std::uint32_t kScatteredPerSecond = 10'000;
-  static constexpr std::uint32_t kScatteredAtOnce = 10'000;
+  static constexpr std::uint32_t kScatteredPerSecond = 2'000;
+  static constexpr std::uint32_t kScatteredAtOnce = 5'000;
 
   // `flows` outlives it.
   UdpRoom(Room::UdpFlows& flows, SipKey key) : flows_(flows), key_(key), budget_(key) {}
