@@ -16,7 +16,8 @@ bool UdpRoom::make(const FlowKey& ends, Time now) {
 bool UdpRoom::may_go(udp::Flow& flow, const Endpoint& remote, Time now) {
   if (flow.seen_reply) return true;
   const auto to = static_cast<std::uint32_t>(hash_of(key_, FlowKey{{}, remote}) | 1U);  // 0: none yet
-  if (flow.last_to != to && flow.last_to != 0 && !scattered_.admit(now)) return false;
+  const bool scattered = flow.last_to != to && flow.last_to != 0;
+  if (scattered && budget_.admit({flow.guest, remote}, now) == OpeningBudget::Charge::none) return false;
   flow.last_to = to;
   return true;
 }

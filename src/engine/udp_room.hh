@@ -26,18 +26,14 @@ class UdpRoom {
   // After a look in vain; and for as long counts what one has found.
   static constexpr Duration kLookAgain = 100ms;
 
-  // Datagrams from flows that nobody has answered, each to another place than the flow's last one: what asks
-  // around gets answers, and a flood none.
-  static constexpr std::uint32_t kScatteredPerSecond = 2'000;
-  static constexpr std::uint32_t kScatteredAtOnce = 5'000;
-
   // `flows` outlives it.
   UdpRoom(Room::UdpFlows& flows, SipKey key) : flows_(flows), key_(key), budget_(key) {}
 
   // Ends one flow, for a datagram between these ends. False: none has been idle for long enough, or this is
   // asked too often.
   [[nodiscard]] bool make(const FlowKey& ends, Time now);
-  // The flow's next datagram goes to `remote`. False: too many are scattered, and this one is lost.
+  // The flow's next datagram goes to `remote`. False: it is lost, as one of too many that go from flows which
+  // nobody has answered, each to another place than the flow's last one: who asks around gets answers.
   [[nodiscard]] bool may_go(udp::Flow& flow, const Endpoint& remote, Time now);
   // Somebody has answered.
   void answered(const FlowKey& ends, Time now) { budget_.completed(ends, OpeningBudget::Charge::none, now); }
@@ -57,7 +53,6 @@ class UdpRoom {
   Room::UdpFlows& flows_;
   SipKey key_;
   OpeningBudget budget_;
-  RateLimit scattered_{kScatteredPerSecond, kScatteredAtOnce};
   Time look_after_ = Time::min();
   Time looked_at_ = Time::min();
   std::vector<Candidate> candidates_;  // the next one to go last

@@ -143,19 +143,32 @@ TEST_P(UdpRoomTest, AndForOneThatComesAgain) {
 TEST_P(UdpRoomTest, DatagramsThatAreScattered) {
   const auto scatter = [&](std::uint16_t port) {
     host_.datagrams.clear();
-    for (std::uint16_t i = 0; i <= 2 * UdpRoom::kScatteredAtOnce; ++i)
+    for (std::uint16_t i = 0; i <= 2 * OpeningBudget::kAtOnce; ++i)
       udp(port, static_cast<std::uint16_t>(1 + i));
     return host_.datagrams.size();
   };
-  EXPECT_EQ(scatter(1), 1 + UdpRoom::kScatteredAtOnce);
-  EXPECT_EQ(drops(DropReason::rate_limited), UdpRoom::kScatteredAtOnce);
+  EXPECT_EQ(scatter(1), 1 + OpeningBudget::kAtOnce);
+  EXPECT_EQ(drops(DropReason::rate_limited), OpeningBudget::kAtOnce);
   host_.datagrams.clear();
   for (int i = 0; i < 100; ++i) udp(2);
   EXPECT_EQ(host_.datagrams.size(), 100U) << "those of another flow, to one place";
   answered(0);
-  EXPECT_EQ(scatter(1), 1 + 2 * UdpRoom::kScatteredAtOnce);
+  EXPECT_EQ(scatter(1), 1 + 2 * OpeningBudget::kAtOnce);
   now_ += 100ms;
-  EXPECT_NEAR(static_cast<double>(scatter(2)), UdpRoom::kScatteredPerSecond / 10, 2);
+  EXPECT_NEAR(static_cast<double>(scatter(2)), OpeningBudget::kPerSecond / 10, 2);
+}
+
+// A flow of the flood's may have the port that a program chooses.
+TEST_P(UdpRoomTest, ScatteredToWhomHasAnsweredLately) {
+  udp(1, 53);
+  answered(0);  // from port 7000
+  for (std::uint16_t i = 0; i <= OpeningBudget::kAtOnce + 100; ++i)
+    udp(2, static_cast<std::uint16_t>(10'000 + i));
+  host_.datagrams.clear();
+  udp(2, 7001);
+  EXPECT_EQ(host_.datagrams.size(), 0U);
+  udp(2, 7000);
+  EXPECT_EQ(host_.datagrams.size(), 1U);
 }
 
 TEST_P(UdpRoomTest, AnyNumberMakesRoomOneByOne) {
