@@ -77,7 +77,8 @@ TEST_F(OpeningBudgetTest, InAFloodWhereConnectionsHaveBeenCompleted) {
   EXPECT_EQ(budget_.admit(ends(1, {Address::v4(198, 51, 100, 8), 443}), now_), Charge::none);
   // Such a place may be flooded as well.
   std::uint32_t admitted = 0;
-  for (std::uint32_t i = 100'000; i < 200'000; ++i) admitted += budget_.admit(ends(i), now_) != Charge::none ? 1U : 0U;
+  for (std::uint32_t i = 100'000; i < 200'000; ++i)
+    admitted += budget_.admit(ends(i), now_) != Charge::none ? 1U : 0U;
   EXPECT_EQ(admitted, OpeningBudget::kProvenAtOnce);
 }
 
@@ -101,7 +102,8 @@ TEST_F(OpeningBudgetTest, WhileOthersCame) {
   for (std::uint32_t i = 0; i < kHonest; ++i) static_cast<void>(budget_.admit(ends(i), now_));
   EXPECT_LT(flood(1'000'000, 200'000), 50U) << "few are taken for others";
   std::uint32_t admitted = 0;
-  for (std::uint32_t i = 0; i < kHonest; ++i) admitted += budget_.admit(ends(i), now_) == Charge::again ? 1U : 0U;
+  for (std::uint32_t i = 0; i < kHonest; ++i)
+    admitted += budget_.admit(ends(i), now_) == Charge::again ? 1U : 0U;
   EXPECT_GT(admitted, kHonest / 2);
 }
 
