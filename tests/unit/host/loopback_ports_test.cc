@@ -1,6 +1,7 @@
 #include "host/loopback_ports.hh"
 
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <sys/timerfd.h>
 
 #include <csignal>
@@ -8,6 +9,7 @@
 #include "host/linux_address.hh"
 #include "host/linux_listen.hh"
 #include "unit/host/loopback_support.hh"
+#include "unit/support/own_namespace.hh"
 
 namespace sf::host {
 namespace {
@@ -447,6 +449,27 @@ TEST_F(LoopbackDatagramsTest, AnswersComeFromTheAddressThatWasAsked) {
   EXPECT_EQ(reply(service), "x");
   turns();
   EXPECT_EQ(receive_some(client), "re:x");
+}
+
+TEST_F(LoopbackDatagramsTest, AClientOnItsOwnLinkIsAnswered) {
+  test::in_own_namespace([this] {
+    if (!test::shell("ip link add link0 type dummy 2>/dev/null")) return test::kSkipped;
+    CHILD_EXPECT(test::shell("ip addr add fe80::77/64 dev link0 nodad && ip link set link0 up"));
+    CHILD_EXPECT(test::addresses_usable());
+    auto service = bind_udp_at({Address().plus(1), 0});
+    CHILD_EXPECT(service);
+    const LoopbackPort port = udp(local_endpoint_of(service->get()).port);
+    const Address own = Address::parse("fe80::77")->with_scope(::if_nametoindex("link0"));
+    const UniqueFd client = bind_udp_at({own, 0}).value();
+    const SocketAddress asked({own, port.rule.host_port});
+    CHILD_EXPECT(::connect(client.get(), asked.get(), asked.size()) == 0);
+    send_all(client, "x");
+    turns();
+    CHILD_EXPECT(reply(*service) == "x");
+    turns();
+    CHILD_EXPECT(receive_some(client) == "re:x");
+    return 0;
+  });
 }
 
 // Its socket holds a namespace that may end before the program: for the least time that a NAT may take.
