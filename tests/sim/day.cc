@@ -13,7 +13,7 @@ namespace {
 
 // What tables and queues may grow by after the first hour, which is the busiest; and what a connection may
 // have.
-constexpr std::size_t kMemorySlack = 4 * 1024;
+constexpr std::size_t kMemorySlack = 12 * 1024;
 constexpr std::size_t kMemoryPerFlow = 512;
 // In an hour in which nothing begins: a router advertisement every ten minutes, and for each connection that
 // stands or that ends in it a few probes.

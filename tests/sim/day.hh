@@ -101,6 +101,10 @@ class Day {
   DaySetup setup_;
   World world_;
   Plan plan_;
+  // What the host and the world's events refer to outlives them.
+  std::vector<DayFlow> flows_;
+  std::vector<DayFlow> over_;
+  std::vector<std::unique_ptr<Plan>> hours_;  // the world's events refer to them
   std::unique_ptr<FrameWatch> watch_;
   SimLink link_;
   SimHost host_;
@@ -111,9 +115,6 @@ class Day {
   std::unique_ptr<host::Host> shard_host_;
   Log log_;
   std::unique_ptr<engine::Shard> shard_;
-  std::vector<DayFlow> flows_;
-  std::vector<DayFlow> over_;
-  std::vector<std::unique_ptr<Plan>> hours_;  // the world's events refer to them
   std::vector<std::unique_ptr<Noise>> noise_;
   Time hour_{};               // when this hour has begun
   std::uint16_t next_ = 0;    // short-lived connection of this hour

@@ -165,6 +165,12 @@ void Day::silent_ends(unsigned hour) {
     through.from.send_bytes = 300'000;
     through.peer.vanish_at = 100'000;
     add(through, DayKind::dropped, 0s, kGone);
+    // The same, and the host is there, and shuts its window.
+    FlowPlan shut = plan_at(20min);
+    shut.from.send_bytes = 300'000;
+    shut.peer.read_chunk = 1;
+    shut.peer.read_interval = 20h;
+    add(shut, DayKind::dropped, 0s, kGone);
 
     if (loses_power(hour)) continue;
     FlowPlan silent_host = plan_at(20min);
@@ -362,7 +368,16 @@ void Day::published(unsigned hour) {
     clients(port, host_port, count(answers ? 20 : 4), answers ? DayKind::whole : DayKind::dropped, kGone);
   }
   // One that stays over several hours, with nobody at it for most of them.
-  if (hour == 4) publish(rule(kTcp, kPublished + 10, GuestServer::kAnswers), 2min, 4h);
+  constexpr std::uint16_t kStays = kPublished + 10;
+  if (hour == 4) {
+    publish(rule(kTcp, kStays, GuestServer::kAnswers), 2min, 4h);
+    publish(rule(engine::Transport::udp, kStays, GuestServer::kEchoes), 2min, 4h);
+    for (std::uint16_t i = 0; i < 5; ++i) {
+      world_.after(3min, [this, i] {
+        host_.send_to_port({any(true), kStays}, {Address::v4(192, 0, 2, 251), i}, FrameBytes(200));
+      });
+    }
+  }
   const std::uint16_t udp = kPublished + 20;
   publish(rule(engine::Transport::udp, udp, GuestServer::kEchoes), 1min,
           hour % 2 == 0 ? Duration{32min} : Duration{14min});
