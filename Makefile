@@ -7,7 +7,7 @@ JOBS ?= $(shell nproc)
 SEEDS ?= 2000
 ROUNDS ?= 5
 PYTHON := /usr/bin/python3
-CONFIGURE := cmake -G Ninja -S . $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+CONFIGURE := cmake -G Ninja -S . -DSF_GO_CACHE=$(CURDIR)/build-go $(if $(shell command -v ccache),-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 LAB := tests/lab/lab.py
 # `-rs` names every skipped test with its reason: nothing is left out silently.
 PYTEST := pytest -rs -p no:cacheprovider
@@ -113,4 +113,4 @@ install: build ## install the program and its man page (DESTDIR and PREFIX as us
 	@DESTDIR="$(DESTDIR)" cmake --install build $(if $(PREFIX),--prefix $(PREFIX))
 
 clean: ## remove the builds
-	@rm -rf build build-asan build-tsan build-fuzz build-coverage
+	@rm -rf build build-asan build-tsan build-fuzz build-coverage build-go

@@ -94,20 +94,27 @@ struct FlowEvent {
   std::optional<Duration> remote_rtt{};  // to the remote end
 };
 
-// Each is called by one thread. Nothing here waits for anybody.
-class FlowWatch {
+// Whoever remembers which names the guest has resolved.
+class DnsWatch {
  public:
-  FlowWatch() = default;
-  FlowWatch(const FlowWatch&) = delete;
-  FlowWatch& operator=(const FlowWatch&) = delete;
-  virtual ~FlowWatch() = default;
+  DnsWatch() = default;
+  DnsWatch(const DnsWatch&) = delete;
+  DnsWatch& operator=(const DnsWatch&) = delete;
+  virtual ~DnsWatch() = default;
 
+  // An answer on its way to the guest.
+  virtual void on_dns_answer(Bytes answer) = 0;
+  // That it has last resolved to `remote`; empty where there is none.
+  [[nodiscard]] virtual std::string name_of(const Address& remote) const = 0;
+};
+
+// Each is called by one thread. Nothing here waits for anybody.
+class FlowWatch : public DnsWatch {
+ public:
   // A flow to or from `remote` begins.
   [[nodiscard]] virtual FlowNotes begin(const Address& remote, Time now) = 0;
   // What the event points to is valid during the call.
   virtual void on_flow(const FlowEvent& event) = 0;
-  // An answer on its way to the guest.
-  virtual void on_dns_answer(Bytes answer) = 0;
 };
 
 }  // namespace sf::base

@@ -45,6 +45,10 @@ class Slab {
 
   // The object of a handle that is known to be valid.
   [[nodiscard]] T& existing(Handle handle) { return *at(handle.index).value; }
+  [[nodiscard]] const T& existing(Handle handle) const { return *at(handle.index).value; }
+
+  // The handle of the object in a slot that is known to be used.
+  [[nodiscard]] Handle handle_at(std::uint32_t index) const { return {index, at(index).generation}; }
 
   void destroy(Handle handle) {
     if (find(handle) == nullptr) return;
@@ -77,6 +81,7 @@ class Slab {
   };
 
   Slot& at(std::uint32_t index) { return chunks_[index / kChunk][index % kChunk]; }
+  [[nodiscard]] const Slot& at(std::uint32_t index) const { return chunks_[index / kChunk][index % kChunk]; }
 
   void grow() {
     const auto first = static_cast<std::uint32_t>(chunks_.size() * kChunk);

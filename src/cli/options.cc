@@ -7,14 +7,12 @@
 #include <memory>
 
 #include "cli/help.hh"
+#include "cli/option_checks.hh"
 #include "cli/values.hh"
 #include "control/publish_syntax.hh"
 
 namespace sf::cli {
 namespace {
-
-// How many file descriptors there can be to name: far above any limit that is in use.
-constexpr std::uint32_t kMaxDescriptor = 1U << 30;
 
 // Adds an option with one value that `parse` (option, text) checks; given twice, the last one counts.
 template <typename T, typename Parse>
@@ -32,17 +30,6 @@ void add_value(CLI::App& app, const std::string& name, const char* type, const c
       ->type_name(type)
       ->expected(1)
       ->take_last();
-}
-
-Result<std::string> any_text(std::string_view option, std::string_view text) {
-  if (text.empty()) return fail("{}: needs a value that is not empty", option);
-  return std::string(text);
-}
-
-Result<int> parse_descriptor(std::string_view option, std::string_view text) {
-  auto number = parse_number(option, text, 0, kMaxDescriptor);
-  if (!number) return tl::unexpected(number.error());
-  return static_cast<int>(*number);
 }
 
 void add_network_options(CLI::App& app, Config& config) {
@@ -208,24 +195,6 @@ Result<void> take_policy_order(const CLI::App& app, PolicyOptions& policy) {
   return {};
 }
 
-// A number alone is a descriptor too.
-Result<void> parse_flow_log(std::string_view text, Config& config) {
-  const bool marked = text.starts_with("fd:");
-  const std::string_view number = marked ? text.substr(3) : text;
-  if (!marked && (text.empty() || text.find_first_not_of("0123456789") != std::string_view::npos)) {
-    auto file = any_text("--flow-log", text);
-    if (!file) return tl::unexpected(file.error());
-    config.flow_log_file = *std::move(file);
-    config.flow_log_fd = -1;
-    return {};
-  }
-  const auto fd = parse_descriptor("--flow-log", number);
-  if (!fd) return tl::unexpected(fd.error());
-  config.flow_log_fd = *fd;
-  config.flow_log_file.clear();
-  return {};
-}
-
 void add_message_options(CLI::App& app, Config& config) {
   add_value(app, "--log-level", "LEVEL", "error, warning, info or debug (info)", config.log_level,
             [](auto option, auto text) -> Result<LogLevel> {
@@ -289,52 +258,6 @@ void add_configure_options(CLI::App& app, Config& config) {
 void add_attach_options(CLI::App& app, Config& config) {
   add_value(app, "--userns-path", "PATH", "User namespace to join first (found from the target)",
             config.userns_path, any_text);
-}
-
-// The target and the TAP's name are left over after all options were taken.
-Result<void> take_target(Config& config, std::vector<std::string> left) {
-  const bool attach = config.command == Command::attach;
-  const std::string_view form = attach ? "attach PID|PATH [TAPNAME]" : "PATH";
-  if (left.empty())
-    return fail("{} is missing; the form is: slirp-forwarder [options] {}", attach ? "PID or PATH" : "PATH",
-                form);
-  if (left.size() > (attach ? 2U : 1U)) {
-    return fail("'{}': is one word too many; the form is: slirp-forwarder [options] {}", left.back(), form);
-  }
-  if (left[0].empty()) return fail("'': is not a path; the form is: slirp-forwarder [options] {}", form);
-  config.target = left[0];
-  if (left.size() == 2) {
-    auto name = parse_interface("TAPNAME", left[1]);
-    if (!name) return tl::unexpected(name.error());
-    config.tap_name = *name;
-  }
-  return {};
-}
-
-// What no single option can see.
-Result<void> check_together(const Config& config) {
-  if (config.ipv6 && config.mtu < kMinMtu6) {
-    return fail("--mtu '{}': IPv6 needs {} or more (RFC 8200); raise it, or add --no-ipv6", config.mtu,
-                kMinMtu6);
-  }
-  if (!config.dns && !config.dns_servers.empty()) {
-    return fail("--dns and --no-dns: contradict each other; leave one of them out");
-  }
-  const auto named = [](const PolicyItem& item) { return item.rule.has_name(); };
-  if (!config.dns && std::ranges::any_of(config.policy.items, named)) {
-    return fail(
-        "--allow or --deny with a name, and --no-dns: names are enforced by the DNS forwarder; leave "
-        "--no-dns out");
-  }
-  if (config.flow_log_fd >= 0 &&
-      (config.flow_log_fd == config.ready_fd || config.flow_log_fd == config.exit_fd)) {
-    return fail("--flow-log {}: is the descriptor of --ready-fd or --exit-fd as well; open two",
-                config.flow_log_fd);
-  }
-  if (config.ready_fd >= 0 && config.ready_fd == config.exit_fd) {
-    return fail("--ready-fd and --exit-fd: cannot be the same descriptor {}; open two", config.ready_fd);
-  }
-  return {};
 }
 
 // Where the first word stands that is neither an option nor an option's value; `--` counts as such a word.

@@ -6,6 +6,9 @@
 namespace sf::cli {
 namespace {
 
+// How many file descriptors there can be to name: far above any limit that is in use.
+constexpr std::uint32_t kMaxDescriptor = 1U << 30;
+
 struct RawPrefix {
   Address address;
   std::uint8_t length = 0;
@@ -49,6 +52,17 @@ Result<std::uint32_t> parse_number(std::string_view option, std::string_view tex
     return fail("{} '{}': must be a number from {} to {}", option, text, least, most);
   }
   return value;
+}
+
+Result<std::string> any_text(std::string_view option, std::string_view text) {
+  if (text.empty()) return fail("{}: needs a value that is not empty", option);
+  return std::string(text);
+}
+
+Result<int> parse_descriptor(std::string_view option, std::string_view text) {
+  auto number = parse_number(option, text, 0, kMaxDescriptor);
+  if (!number) return tl::unexpected(number.error());
+  return static_cast<int>(*number);
 }
 
 Result<Prefix> parse_cidr(std::string_view option, std::string_view text) {

@@ -19,6 +19,10 @@ inline constexpr std::uint32_t kMinMtu6 = 1280;   // RFC 8200 section 5
 // All digits, from `least` to `most`.
 [[nodiscard]] Result<std::uint32_t> parse_number(std::string_view option, std::string_view text,
                                                  std::uint32_t least, std::uint32_t most);
+// Whatever is not empty.
+[[nodiscard]] Result<std::string> any_text(std::string_view option, std::string_view text);
+// The number of a file descriptor.
+[[nodiscard]] Result<int> parse_descriptor(std::string_view option, std::string_view text);
 // An IPv4 network of private or global unicast addresses, no longer than /29.
 [[nodiscard]] Result<Prefix> parse_cidr(std::string_view option, std::string_view text);
 // A /64 of unicast addresses, not link-local.

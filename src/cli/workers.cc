@@ -11,13 +11,18 @@
 namespace sf::cli {
 namespace {
 
-// Of the main loop, where packets are others' business.
+// Of the main loop, where packets are others' business. It lives until a shard has ended; whoever stops the
+// loop in the same turn has the say.
 class NoPackets final : public host::Reactor {
  public:
+  explicit NoPackets(const bool& shard_ended) : shard_ended_(shard_ended) {}
   void on_link_readable(Time) override {}
   void on_socket_event(host::Token, host::Readiness, Time) override {}
   Time end_turn(Time) override { return kNever; }
-  bool alive() const override { return true; }
+  bool alive() const override { return !shard_ended_; }
+
+ private:
+  const bool& shard_ended_;
 };
 
 // How many errands are not over yet. They are over when they have run, or when nobody will run them.
@@ -76,7 +81,7 @@ Result<void> Workers::create_main_loop() {
   main_waker_.emplace(std::move(*waker));
   return main_loop_->watch(main_waker_->fd(), [this] {
     main_waker_->reset();
-    if (main_loop_->stop(0)) shard_ended_ = true;
+    shard_ended_ = true;
   });
 }
 
@@ -188,10 +193,10 @@ Result<host::EventLoop::Ended> Workers::run() {
   if (main_loop_ == nullptr) return loop().run(*workers_.front()->shard, workers_.front()->device.fd);
   running_ = true;
   set_gate(Gate::open);
-  NoPackets reactor;
+  NoPackets reactor(shard_ended_);
   auto ended = main_loop_->run(reactor, -1);
   stop_and_join();
-  if (!ended || !shard_ended_) return ended;
+  if (!ended || !ended->link_gone) return ended;
   for (const auto& worker : workers_) {
     if (!worker->ended || worker->ended->link_gone) return worker->ended;
   }
@@ -199,7 +204,8 @@ Result<host::EventLoop::Ended> Workers::run() {
 }
 
 Result<host::EventLoop::Ended> Workers::outlive_link() {
-  NoPackets reactor;
+  const bool ended = false;
+  NoPackets reactor(ended);
   for (const auto& worker : workers_) worker->shard->published().close_all();  // clients are refused
   loop().go_on();
   return loop().run(reactor, -1);

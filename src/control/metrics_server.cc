@@ -17,12 +17,6 @@
 namespace sf::control {
 namespace {
 
-// What epoll says of whom; clients are numbered from there on, and never again with the same number.
-constexpr std::uint64_t kListener = 0;
-constexpr std::uint64_t kTimer = 1;
-constexpr std::uint64_t kFirstClient = 2;
-
-constexpr int kBacklog = 128;
 constexpr std::size_t kMaxDrained = std::size_t{1} << 20;
 constexpr std::string_view kPath = "/metrics";
 constexpr std::string_view kMetricsType = "text/plain; version=0.0.4; charset=utf-8";
@@ -76,11 +70,7 @@ struct MetricsServer::Client {
 };
 
 MetricsServer::MetricsServer(MetricsAddress address, Text text, Duration tick, Duration text_kept)
-    : address_(std::move(address)),
-      make_text_(std::move(text)),
-      tick_(tick),
-      text_kept_(text_kept),
-      next_id_(kFirstClient) {}
+    : address_(std::move(address)), make_text_(std::move(text)), tick_(tick), text_kept_(text_kept) {}
 
 MetricsServer::~MetricsServer() = default;
 
@@ -94,42 +84,36 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::open(const MetricsAddress&
 Result<void> MetricsServer::listen() {
   const bool on_path = !address_.path.empty();
   const int family = on_path ? AF_UNIX : address_.at.address.is_v4() ? AF_INET : AF_INET6;
-  epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
-  timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   text_timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  listener_.reset(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!epoll_ || !timer_ || !text_timer_ || !listener_) {
+  if (!text_timer_ || !events_.open(family)) {
     return fail("cannot serve metrics at {}: {}; choose another address", address_.to_string(),
                 std::strerror(errno));
   }
   if (on_path) {
-    auto file = SocketFile::bind(listener_.get(), address_.path, true);
+    auto file = SocketFile::bind(events_.listener(), address_.path, true);
     if (!file) return fail("cannot serve metrics: {}", file.error().message);
     file_.emplace(*std::move(file));
   } else if (auto bound = bind_to_port(); !bound) {
     return bound;
   }
-  if (::listen(listener_.get(), kBacklog) != 0) {
+  if (!events_.listen(tick_)) {
     return fail("cannot serve metrics at {}: {}; {}", address_.to_string(), std::strerror(errno),
                 remedy(errno));
   }
-  watch(EPOLL_CTL_ADD, listener_.get(), 0, kListener);
-  watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer);
-  update();
   return {};
 }
 
 Result<void> MetricsServer::bind_to_port() {
   const int on = 1;
   // A port that was served until a moment ago is free; one that is served is not.
-  static_cast<void>(::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
+  static_cast<void>(::setsockopt(events_.listener(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)));
   if (address_.at.address.is_v6()) {
-    static_cast<void>(::setsockopt(listener_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
+    static_cast<void>(::setsockopt(events_.listener(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)));
   }
   AnyAddress address;
   socklen_t size = fill(address, address_.at);
-  if (::bind(listener_.get(), &address.any, size) != 0 ||
-      ::getsockname(listener_.get(), &address.any, &size) != 0) {
+  if (::bind(events_.listener(), &address.any, size) != 0 ||
+      ::getsockname(events_.listener(), &address.any, &size) != 0) {
     return fail("cannot serve metrics at {}: {}; {}", address_.to_string(), std::strerror(errno),
                 remedy(errno));
   }
@@ -143,31 +127,17 @@ std::optional<SocketFile::Given> MetricsServer::give_file() {
 }
 
 void MetricsServer::on_ready() {
-  std::array<epoll_event, kMaxClients + 2> events;
-  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-  for (int i = 0; i < count; ++i) {
-    const std::uint64_t id = events[static_cast<std::size_t>(i)].data.u64;
-    if (id == kListener) {
-      accept_clients();
-    } else if (id == kTimer) {
-      on_tick();
-    } else {
-      on_client(id);
-    }
-  }
-  update();
+  events_.dispatch({.accept = [this] { accept_clients(); },
+                    .tick = [this] { on_tick(); },
+                    .client = [this](ClientId id) { on_client(id); }});
+  events_.update(true, !clients_.empty());
 }
 
 void MetricsServer::accept_clients() {
-  for (unsigned tries = 0; tries < kAcceptsPerTurn; ++tries) {
-    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) {
-      starved_ = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-      return;
-    }
+  for (unsigned accepted = 0; accepted < kAcceptsPerTurn; ++accepted) {
+    auto [fd, id] = events_.accept();
+    if (!fd) return;
     if (clients_.size() >= kMaxClients) make_room();
-    const ClientId id = next_id_++;
-    watch(EPOLL_CTL_ADD, fd.get(), EPOLLIN, id);
     clients_.emplace(id, std::make_unique<Client>()).first->second->fd = std::move(fd);
     on_client(id);  // most have said all by now, and would else wait behind those that come next
   }
@@ -215,7 +185,7 @@ bool MetricsServer::read(ClientId id, Client& client) {
   if (client.reply.empty()) return true;
   client.request = {};
   client.state = Client::State::writing;
-  watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLOUT, id);
+  events_.watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLOUT, id);
   return write(id, client);
 }
 
@@ -226,10 +196,7 @@ const std::string& MetricsServer::text() {
                     ::read(text_timer_.get(), &expirations, sizeof(expirations)) < 0;
   if (kept) return *text_;
   text_ = make_text_();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(text_kept_);
-  itimerspec once{};
-  once.it_value = {.tv_sec = seconds.count(), .tv_nsec = (text_kept_ - seconds).count()};
-  static_cast<void>(::timerfd_settime(text_timer_.get(), 0, &once, nullptr));
+  ServerEvents::arm(text_timer_.get(), text_kept_, Duration::zero());
   return *text_;
 }
 
@@ -268,7 +235,7 @@ bool MetricsServer::write(ClientId id, Client& client) {
   client.reply = {};
   client.state = Client::State::draining;
   ::shutdown(client.fd.get(), SHUT_WR);
-  watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLIN, id);
+  events_.watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLIN, id);
   return drain(client);
 }
 
@@ -282,9 +249,6 @@ bool MetricsServer::drain(Client& client) const {
 }
 
 void MetricsServer::on_tick() {
-  std::uint64_t expirations = 0;
-  if (::read(timer_.get(), &expirations, sizeof(expirations)) < 0) return;
-  starved_ = false;
   for (auto next = clients_.begin(); next != clients_.end();) {
     const auto here = next++;
     Client& client = *here->second;
@@ -299,29 +263,6 @@ void MetricsServer::on_tick() {
     }
     clients_.erase(here);
   }
-}
-
-void MetricsServer::update() {
-  const bool listening = !starved_;
-  if (listening != std::exchange(listening_, listening)) {
-    watch(EPOLL_CTL_MOD, listener_.get(), listening ? std::uint32_t{EPOLLIN} : 0, kListener);
-  }
-  const bool ticking = !clients_.empty() || starved_;
-  if (ticking == std::exchange(ticking_, ticking)) return;
-  itimerspec period{};
-  if (ticking) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(tick_);
-    period.it_interval = {.tv_sec = seconds.count(), .tv_nsec = (tick_ - seconds).count()};
-    period.it_value = period.it_interval;
-  }
-  static_cast<void>(::timerfd_settime(timer_.get(), 0, &period, nullptr));
-}
-
-void MetricsServer::watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = id;
-  static_cast<void>(::epoll_ctl(epoll_.get(), operation, fd, &event));
 }
 
 }  // namespace sf::control

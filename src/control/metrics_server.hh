@@ -21,6 +21,7 @@
 #include "base/time.hh"
 #include "base/unique_fd.hh"
 #include "control/metrics_address.hh"
+#include "control/server_events.hh"
 #include "control/socket_file.hh"
 
 namespace sf::control {
@@ -47,7 +48,7 @@ class MetricsServer {
   ~MetricsServer();
 
   // Readable whenever on_ready() has something to do (level-triggered).
-  [[nodiscard]] int fd() const { return epoll_.get(); }
+  [[nodiscard]] int fd() const { return events_.fd(); }
   void on_ready();
   // With the port that the host has chosen.
   [[nodiscard]] const MetricsAddress& address() const { return address_; }
@@ -56,7 +57,7 @@ class MetricsServer {
 
  private:
   struct Client;
-  using ClientId = std::uint64_t;
+  using ClientId = ServerEvents::ClientId;
 
   MetricsServer(MetricsAddress address, Text text, Duration tick, Duration text_kept);
 
@@ -72,8 +73,6 @@ class MetricsServer {
   [[nodiscard]] bool drain(Client& client) const;
   [[nodiscard]] const std::string& text();
   [[nodiscard]] std::string answer(const std::string& request);
-  void update();
-  void watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const;
 
   MetricsAddress address_;
   Text make_text_;
@@ -82,14 +81,8 @@ class MetricsServer {
   std::optional<std::string> text_;
   UniqueFd text_timer_;  // readable once text_ is too old
   std::optional<SocketFile> file_;
-  UniqueFd listener_;
-  UniqueFd timer_;
   std::map<ClientId, std::unique_ptr<Client>> clients_;  // who came first is first
-  ClientId next_id_;
-  bool ticking_ = false;
-  bool starved_ = false;  // accept() failed for want of descriptors or memory; tried again with the next tick
-  bool listening_ = false;
-  UniqueFd epoll_;
+  ServerEvents events_;
 };
 
 }  // namespace sf::control

@@ -2,8 +2,6 @@
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -16,12 +14,6 @@
 namespace sf::control {
 namespace {
 
-// What epoll says of whom; clients are numbered from there on, and never again with the same number.
-constexpr std::uint64_t kListener = 0;
-constexpr std::uint64_t kTimer = 1;
-constexpr std::uint64_t kFirstClient = 2;
-
-constexpr int kBacklog = 128;
 constexpr std::size_t kReadSize = 16384;
 constexpr int kReadsToDrain = 4;
 constexpr int kStreamWrites = 4;
@@ -48,8 +40,7 @@ struct Server::Client {
   unsigned age = 0;
 };
 
-Server::Server(Instance& instance, const ServerOptions& options)
-    : instance_(instance), options_(options), next_id_(kFirstClient) {}
+Server::Server(Instance& instance, const ServerOptions& options) : instance_(instance), options_(options) {}
 
 Result<std::unique_ptr<Server>> Server::open(const std::string& path, Instance& instance,
                                              const ServerOptions& options) {
@@ -59,51 +50,31 @@ Result<std::unique_ptr<Server>> Server::open(const std::string& path, Instance& 
 }
 
 Result<void> Server::listen_at(const std::string& path) {
-  epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
-  timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
-  listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!epoll_ || !timer_ || !listener_) {
+  if (!events_.open(AF_UNIX)) {
     return fail("cannot listen at {}: {}; raise the limit of open files (ulimit -n)", path,
                 std::strerror(errno));
   }
-  auto file = SocketFile::bind(listener_.get(), path, options_.keep_answering);
+  auto file = SocketFile::bind(events_.listener(), path, options_.keep_answering);
   if (!file) return tl::unexpected(file.error());
   file_.emplace(*std::move(file));
-  if (::listen(listener_.get(), kBacklog) != 0)
+  if (!events_.listen(options_.tick))
     return fail("cannot listen at {}: {}; choose another path", path, std::strerror(errno));
-  watch(EPOLL_CTL_ADD, listener_.get(), 0, kListener);
-  watch(EPOLL_CTL_ADD, timer_.get(), EPOLLIN, kTimer);
-  update();
   return {};
 }
 
 Server::~Server() = default;
 
 void Server::on_ready() {
-  std::array<epoll_event, kMaxClients + 2> events;
-  const int count = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), 0);
-  for (int i = 0; i < count; ++i) {
-    const std::uint64_t id = events[static_cast<std::size_t>(i)].data.u64;
-    if (id == kListener) {
-      accept_clients();
-    } else if (id == kTimer) {
-      on_tick();
-    } else {
-      on_client(id);
-    }
-  }
+  events_.dispatch({.accept = [this] { accept_clients(); },
+                    .tick = [this] { on_tick(); },
+                    .client = [this](ClientId id) { on_client(id); }});
   update();
 }
 
 void Server::accept_clients() {
   for (std::size_t tries = 0; tries < kMaxClients && clients_.size() < kMaxClients; ++tries) {
-    UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) {
-      starved_ = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-      return;
-    }
-    const ClientId id = next_id_++;
-    watch(EPOLL_CTL_ADD, fd.get(), EPOLLIN, id);
+    auto [fd, id] = events_.accept();
+    if (!fd) return;
     clients_.emplace(id, std::make_unique<Client>()).first->second->fd = std::move(fd);
   }
 }
@@ -200,14 +171,15 @@ void Server::on_stream_ready(ClientId id) {
 }
 
 void Server::watch_stream(ClientId id, Client& client, std::uint32_t events) const {
-  if (std::exchange(client.watched, events) != events) watch(EPOLL_CTL_MOD, client.fd.get(), events, id);
+  if (std::exchange(client.watched, events) != events)
+    events_.watch(EPOLL_CTL_MOD, client.fd.get(), events, id);
 }
 
 bool Server::reply(ClientId id, Client& client, std::string text) {
   client.reply = std::move(text);
   client.request = {};
   client.state = Client::State::writing;
-  watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLOUT, id);
+  events_.watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLOUT, id);
   return write(id, client);
 }
 
@@ -222,7 +194,7 @@ bool Server::write(ClientId id, Client& client) {
   client.reply = {};
   client.state = Client::State::draining;
   ::shutdown(client.fd.get(), SHUT_WR);
-  watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLIN, id);
+  events_.watch(EPOLL_CTL_MOD, client.fd.get(), EPOLLIN, id);
   return drain(client);
 }
 
@@ -239,9 +211,6 @@ bool Server::drain(Client& client) const {
 }
 
 void Server::on_tick() {
-  std::uint64_t expirations = 0;
-  if (::read(timer_.get(), &expirations, sizeof(expirations)) < 0) return;
-  starved_ = false;
   for (auto next = clients_.begin(); next != clients_.end();) {
     const auto here = next++;
     Client& client = *here->second;
@@ -256,29 +225,6 @@ void Server::on_tick() {
     }
     clients_.erase(here);
   }
-}
-
-void Server::update() {
-  const bool listening = clients_.size() < kMaxClients && !starved_;
-  if (listening != std::exchange(listening_, listening)) {
-    watch(EPOLL_CTL_MOD, listener_.get(), listening ? std::uint32_t{EPOLLIN} : 0, kListener);
-  }
-  const bool ticking = !clients_.empty() || starved_;
-  if (ticking == std::exchange(ticking_, ticking)) return;
-  itimerspec period{};
-  if (ticking) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(options_.tick);
-    period.it_interval = {.tv_sec = seconds.count(), .tv_nsec = (options_.tick - seconds).count()};
-    period.it_value = period.it_interval;
-  }
-  static_cast<void>(::timerfd_settime(timer_.get(), 0, &period, nullptr));
-}
-
-void Server::watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = id;
-  static_cast<void>(::epoll_ctl(epoll_.get(), operation, fd, &event));
 }
 
 }  // namespace sf::control

@@ -25,6 +25,7 @@
 #include "base/time.hh"
 #include "base/unique_fd.hh"
 #include "control/instance.hh"
+#include "control/server_events.hh"
 #include "control/socket_file.hh"
 
 namespace sf::control {
@@ -52,7 +53,7 @@ class Server {
   ~Server();
 
   // Readable whenever on_ready() has something to do (level-triggered).
-  [[nodiscard]] int fd() const { return epoll_.get(); }
+  [[nodiscard]] int fd() const { return events_.fd(); }
   void on_ready();
 
   // The file, where its folder is and which one it is, for somebody else to remove: the destructor no longer
@@ -62,7 +63,7 @@ class Server {
 
  private:
   struct Client;
-  using ClientId = std::uint64_t;
+  using ClientId = ServerEvents::ClientId;
 
   Server(Instance& instance, const ServerOptions& options);
 
@@ -82,20 +83,13 @@ class Server {
   void on_stream_ready(ClientId id);
   void watch_stream(ClientId id, Client& client, std::uint32_t events) const;
   // Listens while there is room, and ticks while there is a client.
-  void update();
-  void watch(int operation, int fd, std::uint32_t events, std::uint64_t id) const;
+  void update() { events_.update(clients_.size() < kMaxClients, !clients_.empty()); }
 
   Instance& instance_;
   ServerOptions options_;
   std::optional<SocketFile> file_;
-  UniqueFd listener_;
-  UniqueFd timer_;
   std::unordered_map<ClientId, std::unique_ptr<Client>> clients_;
-  ClientId next_id_;
-  bool listening_ = false;
-  bool ticking_ = false;
-  bool starved_ = false;  // accept() failed for want of descriptors or memory; tried again with the next tick
-  UniqueFd epoll_;
+  ServerEvents events_;
 };
 
 }  // namespace sf::control

@@ -43,9 +43,8 @@ class DatagramFlows {
       error = host::HostError::no_memory;
       return nullptr;
     }
-    const Handle handle = table_.insert(key);
+    const Handle handle = table_.insert(key, guest);
     Entry& entry = table_.existing(handle);
-    entry.flow.guest = guest;
     entry.flow.guest_mac = from;
     const host::Token token = make_token(kind_, handle);
     error = translator_.open(entry.flow, token, arguments...);
@@ -128,6 +127,9 @@ class DatagramFlows {
 
  private:
   struct Entry {
+    explicit Entry(const Endpoint& guest) { flow.guest = guest; }
+    [[nodiscard]] FlowKey flow_key() const { return {flow.guest, {}}; }
+
     Flow flow;
     Timer timer;
   };

@@ -186,8 +186,8 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
 }
 
 std::unique_ptr<tcp::Inspector> Shard::inspector_for(const FlowKey& ends, const Route& route) {
-  if (route.kind == Route::Kind::dns && (gate() != nullptr || config_.watch != nullptr))
-    return std::make_unique<DnsStreamInspector>(gate(), ends.guest, config_.watch, &questions_);
+  if (route.kind == Route::Kind::dns && (gate() != nullptr || names() != nullptr))
+    return std::make_unique<DnsStreamInspector>(gate(), ends.guest, names(), &questions_);
   if (gate() == nullptr || !config_.gate->wants_server_name(policy::Protocol::tcp, ends.remote.port))
     return nullptr;
   return std::make_unique<ServerNameInspector>(*config_.gate, ends.remote, route.address);

@@ -49,7 +49,7 @@ class DnsStreamInspector final : public tcp::Inspector {
   static constexpr std::size_t kMaxQuery = 4096;
 
   // Each may be null, else outlives this.
-  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, FlowWatch* watch,
+  DnsStreamInspector(policy::Gate* gate, const Endpoint& guest, DnsWatch* watch,
                      services::QuestionRecords* questions)
       : gate_(gate), guest_(guest), watch_(watch), questions_(questions) {}
 
@@ -61,7 +61,7 @@ class DnsStreamInspector final : public tcp::Inspector {
 
   policy::Gate* gate_;
   Endpoint guest_;
-  FlowWatch* watch_;
+  DnsWatch* watch_;
   services::QuestionRecords* questions_;
   std::vector<std::uint8_t> answer_;  // as much as has come, with its length
 };

@@ -1,53 +1,27 @@
 #include "engine/metrics.hh"
 
+#include "base/sums.hh"
+
 namespace sf::engine {
-namespace {
-
-template <typename Numbers>
-void add_each(Numbers& to, const Numbers& from) {
-  for (std::size_t i = 0; i < to.size(); ++i) to[i] += from[i];
-}
-
-}  // namespace
 
 void Metrics::Both::add(const Both& other) {
-  from_guest += other.from_guest;
-  to_guest += other.to_guest;
+  add_members(*this, other, &Both::from_guest, &Both::to_guest);
 }
 
 void Metrics::Opened::add(const Opened& other) {
-  by_guest += other.by_guest;
-  by_host += other.by_host;
+  add_members(*this, other, &Opened::by_guest, &Opened::by_host);
 }
 
 void Metrics::add(const Metrics& other) {
-  packets.add(other.packets);
-  packet_bytes.add(other.packet_bytes);
-  add_each(drops, other.drops);
-  not_taken += other.not_taken;
-  tcp_bytes.add(other.tcp_bytes);
-  udp_bytes.add(other.udp_bytes);
-  udp_datagrams.add(other.udp_datagrams);
-  pings.add(other.pings);
-  tcp_opened.add(other.tcp_opened);
-  udp_opened.add(other.udp_opened);
-  icmp_opened.add(other.icmp_opened);
-  add_each(tcp_flows, other.tcp_flows);
-  udp_flows += other.udp_flows;
-  icmp_flows += other.icmp_flows;
-  tcp_refused += other.tcp_refused;
-  tcp_given_up += other.tcp_given_up;
-  tcp_resets.add(other.tcp_resets);
-  remote_rtt.add(other.remote_rtt);
-  guest_rtt.add(other.guest_rtt);
-  dns.add(other.dns);
-  dns_pending += other.dns_pending;
-  pieces_in_use += other.pieces_in_use;
-  pieces_kept += other.pieces_kept;
-  pieces_limit += other.pieces_limit;
-  tcp_table_bytes += other.tcp_table_bytes;
-  udp_table_bytes += other.udp_table_bytes;
-  icmp_table_bytes += other.icmp_table_bytes;
+  using M = Metrics;
+  add_members(*this, other, &M::packets, &M::packet_bytes, &M::drops, &M::not_taken);
+  add_members(*this, other, &M::tcp_bytes, &M::udp_bytes, &M::udp_datagrams, &M::pings);
+  add_members(*this, other, &M::tcp_opened, &M::udp_opened, &M::icmp_opened);
+  add_members(*this, other, &M::tcp_flows, &M::udp_flows, &M::icmp_flows);
+  add_members(*this, other, &M::tcp_refused, &M::tcp_given_up, &M::tcp_resets, &M::remote_rtt, &M::guest_rtt);
+  add_members(*this, other, &M::dns, &M::dns_pending);
+  add_members(*this, other, &M::pieces_in_use, &M::pieces_kept, &M::pieces_limit);
+  add_members(*this, other, &M::tcp_table_bytes, &M::udp_table_bytes, &M::icmp_table_bytes);
 }
 
 }  // namespace sf::engine

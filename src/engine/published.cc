@@ -4,6 +4,8 @@
 #include <functional>
 #include <iterator>
 
+#include "base/sums.hh"
+
 namespace sf::engine {
 
 void FlowList::cut(std::size_t limit) {
@@ -19,13 +21,9 @@ void FlowList::add(FlowList other) {
 }
 
 void Totals::add(const Totals& other) {
-  tcp_opened += other.tcp_opened;
-  bytes_from_guest += other.bytes_from_guest;
-  bytes_to_guest += other.bytes_to_guest;
-  frames_from_guest += other.frames_from_guest;
-  frames_dropped += other.frames_dropped;
-  flows += other.flows;
-  for (std::size_t i = 0; i < drops.size(); ++i) drops[i] += other.drops[i];
+  using T = Totals;
+  add_members(*this, other, &T::tcp_opened, &T::bytes_from_guest, &T::bytes_to_guest, &T::frames_from_guest,
+              &T::frames_dropped, &T::drops, &T::flows);
 }
 
 }  // namespace sf::engine

@@ -168,6 +168,9 @@ bool PublishedPorts::accept_clients(Port& port, host::SocketId listener, Time no
     }
     const auto guest = guest_end(port.info.rule, accepted->peer.address.is_v4());
     if (!guest) {
+      const Address inside = port.info.rule.guest_address.value_or(network_.guest4);
+      tell_refused(FlowProtocol::tcp, FlowCause::unreachable, {inside, port.info.rule.guest_port},
+                   accepted->peer, now);
       host_.abort(accepted->socket);
       continue;
     }
@@ -192,6 +195,7 @@ bool PublishedPorts::dial(const host::Accepted& client, const Endpoint& guest, T
     return place_.owner_of_tcp(key) != place_.index || tcp_.taken(key);
   });
   if (!remote) {
+    tell_refused(FlowProtocol::tcp, FlowCause::limit, guest, client.peer, now);
     host_.abort(client.socket);
     return false;
   }
@@ -201,7 +205,10 @@ bool PublishedPorts::dial(const host::Accepted& client, const Endpoint& guest, T
 void PublishedPorts::adopt(UniqueFd client, const Endpoint& peer, const Endpoint& guest, Time now) {
   const host::Accepted accepted{host_.adopt_stream(std::move(client), peer), peer};
   // Those who accept stop at the same number of their own, and clients are spread evenly.
-  if (tcp_.dialling() >= 2 * limits_.dialling) return host_.abort(accepted.socket);
+  if (tcp_.dialling() >= 2 * limits_.dialling) {
+    tell_refused(FlowProtocol::tcp, FlowCause::limit, guest, peer, now);
+    return host_.abort(accepted.socket);
+  }
   static_cast<void>(dial(accepted, guest, now));
 }
 
@@ -259,11 +266,13 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   static_cast<void>(seen(from, *guest, taken));
   if (known != nullptr || !free) return known;
   const FlowKey key = *free;
-  if (clients_.size() >= limits_.udp_clients && !forget_unconfirmed(now)) return nullptr;
-  const Handle handle = clients_.insert(key);
+  if (clients_.size() >= limits_.udp_clients && !forget_unconfirmed(now)) {
+    tell_refused(FlowProtocol::udp, FlowCause::limit, *guest, from, now);
+    return nullptr;
+  }
+  const Handle handle = clients_.insert(key, key);
   note_unconfirmed(handle);
   Client& client = clients_.existing(handle);
-  client.key = key;
   client.flow.guest = *guest;
   client.flow.guest_mac = mac_of(guest->address);
   client.flow.socket = socket;
@@ -278,6 +287,12 @@ PublishedPorts::Client* PublishedPorts::client_of(Port& port, host::SocketId soc
   ++port.info.accepted;
   ++clients_seen_;
   return &client;
+}
+
+void PublishedPorts::tell_refused(FlowProtocol protocol, FlowCause cause, const Endpoint& guest,
+                                  const Endpoint& client, Time now) {
+  refusals_.refused_client(protocol, cause, {guest, {shown_address(client.address), client.port}}, false,
+                           now);
 }
 
 void PublishedPorts::from_guest(const FlowKey& key, const MacAddress& from, const wire::IpPacket& packet,

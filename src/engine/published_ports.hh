@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/log.hh"
+#include "base/refusal_records.hh"
 #include "engine/flow_table.hh"
 #include "engine/neighbours.hh"
 #include "engine/place.hh"
@@ -56,7 +57,7 @@ class PublishedPorts {
   PublishedPorts(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
                  const GuestEnd& guest, const Neighbours& neighbours, TcpFlows& tcp, udp::Translator& udp,
                  TimerHeap& timers, SipKey key, const Limits& limits, const Place& place, const Log& log,
-                 FlowWatch* watch = nullptr)
+                 RefusalRecords& refusals, FlowWatch* watch)
       : host_(host),
         to_guest_(to_guest),
         network_(network),
@@ -69,6 +70,7 @@ class PublishedPorts {
         limits_(limits),
         place_(place),
         log_(log),
+        refusals_(refusals),
         watch_(watch) {}
 
   // Asked where no descriptor is left for a client; true: there is one now.
@@ -120,6 +122,9 @@ class PublishedPorts {
     bool busy = false;  // in busy_
   };
   struct Client {
+    explicit Client(const FlowKey& ends) : key(ends) {}
+    [[nodiscard]] const FlowKey& flow_key() const { return key; }
+
     FlowKey key;
     udp::Flow flow;                // with the port's socket
     Endpoint real;                 // as the host sees it
@@ -136,6 +141,9 @@ class PublishedPorts {
   [[nodiscard]] tl::expected<void, PublishError> open_sockets(Port& port, host::PortSharing sharing);
   // True: more clients wait.
   [[nodiscard]] bool accept_clients(Port& port, host::SocketId listener, Time now);
+  // A client that does not get to the guest; `guest`: as the port would have had it.
+  void tell_refused(FlowProtocol protocol, FlowCause cause, const Endpoint& guest, const Endpoint& client,
+                    Time now);
   // False: it was reset.
   bool dial(const host::Accepted& client, const Endpoint& guest, Time now);
   // True: more datagrams wait.
@@ -169,6 +177,7 @@ class PublishedPorts {
   Limits limits_;
   Place place_;
   const Log& log_;
+  RefusalRecords& refusals_;
   FlowWatch* watch_;
   tcp::Translator::MakeRoom make_room_;
   Once said_;

@@ -47,7 +47,8 @@ QuicFlows::Verdict QuicFlows::judge(policy::Gate& gate, const FlowKey& key, cons
   }
   Verdict verdict = Verdict::passes;
   for_each_datagram(datagram.payload, datagram.segment, [&](Bytes one) {
-    const Verdict this_one = judge_one(gate, key, address, one, flow, name, audited, now);
+    const bool waits = verdict == Verdict::held || holds(key, now);
+    const Verdict this_one = judge_one(gate, key, address, one, flow, waits, name, audited, now);
     if (this_one != Verdict::passes) verdict = this_one;
     return verdict != Verdict::refused;
   });
@@ -59,13 +60,13 @@ QuicFlows::Verdict QuicFlows::judge(policy::Gate& gate, const FlowKey& key, cons
 }
 
 QuicFlows::Verdict QuicFlows::judge_one(policy::Gate& gate, const FlowKey& key, const Address& address,
-                                        Bytes payload, const udp::Flow* flow, std::string& name,
+                                        Bytes payload, const udp::Flow* flow, bool waits, std::string& name,
                                         bool& audited, Time now) {
   std::optional<ServerName> server = names_.read(key.guest, key.remote, payload, now);
   if (!server) {
     const std::string* known = flow != nullptr ? flow->server_name(key.remote) : nullptr;
     if (!name.empty()) known = &name;  // of a segment before this one
-    if (known == nullptr && !is_dtls(payload) && holds(key, now)) return Verdict::held;
+    if (known == nullptr && !is_dtls(payload) && waits) return Verdict::held;
     server = known != nullptr && !is_dtls(payload) ? ServerName{ServerName::State::named, *known}
                                                    : ServerName{ServerName::State::foreign, {}};
   }

@@ -68,9 +68,10 @@ class QuicFlows {
     std::vector<Held> datagrams;
   };
 
+  // `waits`: something between these ends waits for a name, and so does what follows it.
   [[nodiscard]] Verdict judge_one(policy::Gate& gate, const FlowKey& key, const Address& address,
-                                  Bytes payload, const udp::Flow* flow, std::string& name, bool& audited,
-                                  Time now);
+                                  Bytes payload, const udp::Flow* flow, bool waits, std::string& name,
+                                  bool& audited, Time now);
   [[nodiscard]] bool holds(const FlowKey& key, Time now) const;
   [[nodiscard]] bool hold(const FlowKey& key, const Datagram& datagram, Time now);
 

@@ -43,9 +43,9 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows, config.watch),
       room_(tcp_, udp_, icmp_, log),
       quic_(config.key),
-      published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
-                 config.key, config.limits.published, config.place, log_, config.watch),
       refusals_(config.watch, config.key),
+      published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
+                 config.key, config.limits.published, config.place, log_, refusals_, config.watch),
       questions_(config.watch, config.key),
       dhcp_(config_.network),
       dns_(
@@ -61,7 +61,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
   tcp_translator_.set_make_room(make_room);
   published_.set_make_room(make_room);
   if (config.round_trips) tcp_translator_.measure_round_trips();
-  dns_.set_watch(config.watch, &questions_);
+  dns_.set_watch(names(), &questions_);
   udp_translator_.may_wait_in(*frames_);
   const bool serves = config.place.index == config.place.owner_of_services();
   if (config.network.ipv6 && serves) next_advertisement_ = Time::min();
@@ -212,6 +212,9 @@ FlowList Shard::flows(std::size_t limit) {
     if (flow.socket != host::kNoSocket) flow.remote_rtt = host_.round_trip(flow.socket);
     // Of those that are left alone: a copy of each name would be the most of the work.
     if (flow.protocol == FlowInfo::Protocol::tcp) flow.name = tcp_.name_of({flow.guest, flow.remote});
+    const bool somewhere = flow.remote != Endpoint{};
+    if (flow.name.empty() && somewhere && names() != nullptr)
+      flow.name = names()->name_of(flow.remote.address);
   }
   return list;
 }

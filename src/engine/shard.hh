@@ -27,9 +27,7 @@
 #include "engine/place.hh"
 #include "engine/published_ports.hh"
 #include "engine/quic_flows.hh"
-#include "engine/rate_limit.hh"
 #include "engine/reassembly.hh"
-#include "engine/refusal_records.hh"
 #include "engine/room.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
@@ -70,6 +68,7 @@ struct ShardConfig {
   policy::Gate* gate = nullptr;  // the egress policy, which all shards share; null: there is none
   bool round_trips = false;      // are measured at each TCP connection's end
   FlowWatch* watch = nullptr;    // this shard's own; null: nobody keeps a record of its flows
+  DnsWatch* names = nullptr;     // for lists of flows, where there is no `watch`, which has them too
 };
 
 // What each of `count` shards may have, so that all together have what one would.
@@ -159,6 +158,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   [[nodiscard]] policy::Gate* gate() const {
     return config_.gate != nullptr && config_.gate->active() ? config_.gate : nullptr;
   }
+  [[nodiscard]] DnsWatch* names() const { return config_.watch != nullptr ? config_.watch : config_.names; }
   template <typename Flow>
   static void remember(Flow& flow, std::uint32_t generation, const Endpoint& seen) {
     flow.admitted = seen;
@@ -201,8 +201,8 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   Room::PingFlows icmp_;
   Room room_;
   QuicFlows quic_;
-  PublishedPorts published_;
   RefusalRecords refusals_;
+  PublishedPorts published_;
   services::QuestionRecords questions_;
   services::DhcpServer dhcp_;
   services::DnsForwarder dns_;

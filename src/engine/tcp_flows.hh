@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/rate_limit.hh"
 #include "engine/flow_table.hh"
-#include "engine/rate_limit.hh"
 #include "engine/timer_heap.hh"
 #include "engine/token.hh"
 #include "tcp/translator.hh"
@@ -96,6 +96,8 @@ class TcpFlows {
   struct Entry {
     Entry(const tcp::Connection& connection, const FlowKey& flow_key, const MacAddress& mac)
         : flow(connection, flow_key.guest, flow_key.remote, mac), key(flow_key) {}
+
+    [[nodiscard]] const FlowKey& flow_key() const { return key; }
 
     tcp::Flow flow;
     FlowKey key;

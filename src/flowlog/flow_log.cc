@@ -1,5 +1,6 @@
 #include "flowlog/flow_log.hh"
 
+#include <fmt/format.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -38,9 +39,9 @@ struct FlowLog::Shared {
         clocks(std::move(clock)),
         names(key),
         first_id(siphash(key, {}) % kIds),
-        log(&about),
         most_each(std::max<std::size_t>(1, most / feeds)),
-        queues(feeds) {
+        queues(feeds),
+        log(about) {
     if (output.began_within_line()) text = '\n';
   }
 
@@ -57,6 +58,7 @@ struct FlowLog::Shared {
   void write_all();
   void stop_writing(int error);
   void complain_once(int error);
+  void say(const std::string& what);
   [[nodiscard]] bool give_up();
   [[nodiscard]] std::uint64_t unwritten();
 
@@ -66,7 +68,6 @@ struct FlowLog::Shared {
   // Every run has its own, so that numbers in a file that several have written are not taken for each
   // other's.
   const std::uint64_t first_id;
-  const Log* log;  // null once the program has gone on without the writer
   std::size_t most_each;
   std::vector<Queue> queues;
   std::atomic<bool> sleeping{false};
@@ -74,11 +75,16 @@ struct FlowLog::Shared {
   std::atomic<std::uint64_t> written{0};
   std::atomic<std::uint64_t> dropped{0};
 
-  std::mutex mutex;  // for what follows, and for logging
+  // A copy, for a writer that is stuck in it when the program goes on without it.
+  const Log log;
+
+  std::mutex mutex;  // for what follows
   std::condition_variable changed;
   bool stopping = false;
-  bool ready = false;  // the thread has begun
-  bool over = false;   // and ended
+  bool ready = false;   // the thread has begun
+  bool over = false;    // and ended
+  bool saying = false;  // it is at a message, which nobody may read
+  bool silent = false;  // it must not begin another one: the program has gone on
   std::chrono::time_point<MonotonicClock> give_up_at = kNever;
 
   // The thread's own.
@@ -105,6 +111,7 @@ class FlowLog::Feed final : public FlowWatch {
   }
   void on_flow(const FlowEvent& event) override { shared_.push(queue_, event); }
   void on_dns_answer(Bytes answer) override { shared_.names.learn(answer); }
+  std::string name_of(const Address& remote) const override { return shared_.names.find(remote); }
 
  private:
   Shared& shared_;
@@ -184,23 +191,31 @@ bool FlowLog::Shared::give_up() {
   return stopping && clocks.monotonic() >= give_up_at;
 }
 
-void FlowLog::Shared::complain_once(int error) {
+// Without the lock: whoever reads messages may take none, and that holds up the writer alone.
+void FlowLog::Shared::say(const std::string& what) {
+  {
+    const std::scoped_lock lock(mutex);
+    if (silent) return;
+    saying = true;
+  }
+  log.error("{}", what);
   const std::scoped_lock lock(mutex);
-  if (log == nullptr || !no_room.first()) return;
-  log->error(
-      "writing the flow log {} failed: {}; it is tried again every second, and records that have no place "
-      "are "
-      "counted: free some space",
-      output.name(), std::strerror(error));
+  saying = false;
+}
+
+void FlowLog::Shared::complain_once(int error) {
+  if (!no_room.first()) return;
+  say(
+      fmt::format("writing the flow log {} failed: {}; it is tried again every second, and records that have "
+                  "no place are counted: free some space",
+                  output.name(), std::strerror(error)));
 }
 
 void FlowLog::Shared::stop_writing(int error) {
   closed = true;
-  const std::scoped_lock lock(mutex);
-  if (log == nullptr) return;
   const char* why = error == EPIPE ? "its reader has gone" : std::strerror(error);
-  log->error("writing the flow log {} has stopped: {}; the network goes on, start again for a new log",
-             output.name(), why);
+  say(fmt::format("writing the flow log {} has stopped: {}; the network goes on, start again for a new log",
+                  output.name(), why));
 }
 
 void FlowLog::Shared::write_all() {
@@ -297,6 +312,7 @@ FlowLog::~FlowLog() {
   if (!thread_.joinable()) return;
   Shared& shared = *shared_;
   bool over = false;
+  bool heard = false;  // messages are
   {
     std::unique_lock lock(shared.mutex);
     shared.stopping = true;
@@ -304,23 +320,24 @@ FlowLog::~FlowLog() {
     shared.changed.notify_all();
     // A little longer than the thread has: it may only just have looked.
     over = shared.changed.wait_for(lock, kFinish + std::chrono::seconds(1), [&] { return shared.over; });
-    if (!over) {
-      shared.dropped += shared.unwritten();
-      const std::uint64_t lost = shared.dropped;
-      shared.log->warning("the flow log {}: {} records were lost, and the reader takes nothing",
-                          shared.output.name(), lost);
-      shared.log = nullptr;
-    }
+    shared.silent = true;
+    heard = !shared.saying;
   }
   if (!over) {
+    shared.dropped += shared.unwritten();
+    const std::uint64_t lost = shared.dropped;
+    if (heard) {
+      shared.log.warning("the flow log {}: {} records were lost, and the reader takes nothing",
+                         shared.output.name(), lost);
+    }
     thread_.detach();
     return;
   }
   thread_.join();
   const std::uint64_t lost = shared.dropped;
   if (lost > 0) {
-    shared.log->warning("the flow log {}: {} records were lost: the disk or the reader was too slow, or gone",
-                        shared.output.name(), lost);
+    shared.log.warning("the flow log {}: {} records were lost: the disk or the reader was too slow, or gone",
+                       shared.output.name(), lost);
   }
 }
 

@@ -44,7 +44,8 @@ class FlowLog {
   };
 
   // A feed for each of `feeds` threads. `key` is random, for hashing and for
-  // the first flow's number. `log` outlives it.
+  // the first flow's number. What `log` writes to
+  // outlives it.
   FlowLog(Output output, unsigned feeds, Clocks clocks, SipKey key, const Log& log,
           std::size_t max_queued = kMaxQueued);
   FlowLog(const FlowLog&) = delete;

@@ -1,5 +1,5 @@
-// Which name the guest has last resolved to an address: what a record of a flow says in place of a bare
-// number.
+// Which name the guest has last resolved to an address: what a record of a flow, and a list of flows, says in
+// place of a bare number.
 //
 // Bounded: the address that was told of last the longest ago makes room. Shared by all threads. An answer
 // says nothing about what may be reached: that is policy/learned_names.hh.
@@ -12,11 +12,12 @@
 #include <unordered_map>
 
 #include "base/address.hh"
+#include "base/flow_events.hh"
 #include "base/siphash.hh"
 
 namespace sf::flowlog {
 
-class SeenNames {
+class SeenNames final : public DnsWatch {
  public:
   static constexpr std::size_t kMaxAddresses = 32768;
 
@@ -26,6 +27,8 @@ class SeenNames {
   void learn(Bytes answer);
   // Empty where there is none.
   [[nodiscard]] std::string find(const Address& address) const;
+  void on_dns_answer(Bytes answer) override { learn(answer); }
+  [[nodiscard]] std::string name_of(const Address& remote) const override { return find(remote); }
   [[nodiscard]] std::size_t size() const {
     const std::scoped_lock lock(mutex_);
     return names_.size();

@@ -67,7 +67,10 @@ DatagramRelay::Client* DatagramRelay::client_of(std::uint32_t port, int port_fd,
   if (const auto found = by_peer_.find({port, peer}); found != by_peer_.end()) {
     return &clients_.existing(found->second);
   }
-  if (clients_.size() >= kMaxClients) return nullptr;
+  if (clients_.size() >= kMaxClients) {
+    if (refusals_) refusals_->refused_client(FlowProtocol::udp, FlowCause::limit, {guest, peer}, true, now);
+    return nullptr;
+  }
   const Handle handle = clients_.create();
   by_peer_.emplace(std::pair(port, peer), handle);
   Client& client = clients_.existing(handle);

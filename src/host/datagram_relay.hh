@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/flow_events.hh"
+#include "base/refusal_records.hh"
 #include "base/slab.hh"
 #include "base/time.hh"
 #include "base/unique_fd.hh"
@@ -51,7 +52,10 @@ class DatagramRelay {
   DatagramRelay(const DatagramRelay&) = delete;
   DatagramRelay& operator=(const DatagramRelay&) = delete;
   // Who is told what becomes of clients; null: nobody. It outlives this.
-  void set_watch(FlowWatch* watch) { watch_ = watch; }
+  void set_watch(FlowWatch* watch) {
+    watch_ = watch;
+    refusals_.emplace(watch, SipKey{});  // who aims at one place of its table gains nothing
+  }
 
   // Hands on what `port_fd`, the socket of a port, has. True: a budget ended it, and there may be more.
   // `clients` counts new ones.
@@ -87,6 +91,7 @@ class DatagramRelay {
   EventLoop& loop_;
   GuestSockets& sockets_;
   FlowWatch* watch_ = nullptr;
+  std::optional<RefusalRecords> refusals_;  // where somebody watches
   Token token_;
   Duration idle_;
   Slab<Client> clients_;

@@ -72,7 +72,8 @@ bool Gate::admits(Protocol protocol, const Endpoint& seen, const Address& addres
   Decision decision(*this);
   if (policy_ == nullptr) return true;
   std::span<const NameMatch> names;
-  if (policy_->has_names()) names = learned_.find(address, *policy_, now);
+  // No name leads to the host's loopback, whatever its owner says: an answer 127.0.0.1 is the guest's own.
+  if (policy_->has_names() && !address.is_loopback()) names = learned_.find(address, *policy_, now);
   if (policy_->decide(protocol, address, seen.port, names).allowed) return true;
   return refuse(decision, describe(protocol, seen, learned_.name_of(address)), audited);
 }

@@ -85,19 +85,9 @@ std::size_t QuicConnection::memory() const {
   return sizeof(QuicConnection) + handshake_.capacity() + known_.capacity() / 8 + name_.name.capacity();
 }
 
-std::size_t QuicNames::Hash::operator()(const Pair& pair) const {
-  std::array<std::uint8_t, 36> bytes{};
-  Writer out(bytes);
-  out.bytes(pair.guest.address.bytes());
-  out.bytes(pair.remote.address.bytes());
-  out.u16(pair.guest.port);
-  out.u16(pair.remote.port);
-  return siphash(key, bytes);
-}
-
 std::optional<ServerName> QuicNames::read(const Endpoint& guest, const Endpoint& remote, Bytes datagram,
                                           Time now) {
-  const Pair pair{guest, remote};
+  const FlowKey pair{guest, remote};
   std::optional<ServerName> found;
   std::optional<Bytes> id;
   std::optional<std::uint64_t> owner;
@@ -124,7 +114,7 @@ std::optional<ServerName> QuicNames::read(const Endpoint& guest, const Endpoint&
   return found;
 }
 
-QuicConnection* QuicNames::connection_of(const Pair& pair, const QuicPacket& packet, QuicFrames& frames,
+QuicConnection* QuicNames::connection_of(const FlowKey& pair, const QuicPacket& packet, QuicFrames& frames,
                                          Time now) {
   if (buffer_.size() < packet.whole.size()) buffer_.resize(packet.whole.size());
   const auto at = pairs_.find(pair);
@@ -152,7 +142,7 @@ QuicConnection* QuicNames::connection_of(const Pair& pair, const QuicPacket& pac
   return owner;
 }
 
-QuicConnection* QuicNames::remember(const Pair& pair, QuicConnection&& fresh, Time now) {
+QuicConnection* QuicNames::remember(const FlowKey& pair, QuicConnection&& fresh, Time now) {
   forget_old(now);
   if (memory_ + fresh.memory() + QuicConnection::kMaxMemory > kMaxMemory) return nullptr;
   std::vector<QuicConnection>& connections = pairs_[pair];

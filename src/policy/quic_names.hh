@@ -20,6 +20,7 @@
 
 #include "base/address.hh"
 #include "base/bytes.hh"
+#include "base/flow_key.hh"
 #include "base/siphash.hh"
 #include "base/time.hh"
 #include "wire/quic.hh"
@@ -84,24 +85,19 @@ class QuicNames {
   [[nodiscard]] std::size_t memory() const { return memory_; }
 
  private:
-  struct Pair {
-    Endpoint guest;
-    Endpoint remote;
-    bool operator==(const Pair&) const = default;
-  };
   struct Hash {
     SipKey key;
-    std::size_t operator()(const Pair& pair) const;
+    std::size_t operator()(const FlowKey& ends) const { return hash_of(key, ends); }
   };
 
   // The connection of `packet`, and its frames in buffer_. Null: it is none's, or not only one's.
-  [[nodiscard]] QuicConnection* connection_of(const Pair& pair, const wire::QuicPacket& packet,
+  [[nodiscard]] QuicConnection* connection_of(const FlowKey& pair, const wire::QuicPacket& packet,
                                               wire::QuicFrames& frames, Time now);
   // Null: there is no room.
-  [[nodiscard]] QuicConnection* remember(const Pair& pair, QuicConnection&& fresh, Time now);
+  [[nodiscard]] QuicConnection* remember(const FlowKey& pair, QuicConnection&& fresh, Time now);
   void forget_old(Time now);
 
-  std::unordered_map<Pair, std::vector<QuicConnection>, Hash> pairs_;
+  std::unordered_map<FlowKey, std::vector<QuicConnection>, Hash> pairs_;
   std::size_t memory_ = 0;
   std::uint64_t made_ = 0;
   Time forgot_{};

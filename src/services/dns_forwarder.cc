@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/sums.hh"
 #include "link/network.hh"
 
 namespace sf::services {
@@ -32,15 +33,9 @@ Endpoint reachable(Endpoint server) {
 }  // namespace
 
 void DnsCounters::add(const DnsCounters& other) {
-  queries += other.queries;
-  answers += other.answers;
-  malformed += other.malformed;
-  duplicates += other.duplicates;
-  overflows += other.overflows;
-  failures += other.failures;
-  timeouts += other.timeouts;
-  refused += other.refused;
-  rejected += other.rejected;
+  using C = DnsCounters;
+  add_members(*this, other, &C::queries, &C::answers, &C::malformed, &C::duplicates, &C::overflows,
+              &C::failures, &C::timeouts, &C::refused, &C::rejected);
 }
 
 std::optional<std::size_t> DnsForwarder::Pending::asked_server(const Endpoint& from) const {

@@ -87,7 +87,7 @@ class DnsForwarder {
   // The egress policy that questions and answers have to pass; null: none. It outlives this.
   void set_gate(policy::Gate* gate) { gate_ = gate; }
   // Who is told of answers and of refused questions; null: nobody. It outlives this.
-  void set_watch(FlowWatch* watch, QuestionRecords* questions) {
+  void set_watch(DnsWatch* watch, QuestionRecords* questions) {
     watch_ = watch;
     questions_ = questions;
   }
@@ -158,7 +158,7 @@ class DnsForwarder {
   DnsReplySink& sink_;
   Random random_;
   policy::Gate* gate_ = nullptr;
-  FlowWatch* watch_ = nullptr;
+  DnsWatch* watch_ = nullptr;
   QuestionRecords* questions_ = nullptr;
   DnsSocketPool pool_;
   PendingMap pending_;

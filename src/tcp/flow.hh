@@ -22,6 +22,16 @@ struct Replay {
   static constexpr std::size_t kMost = 4096;  // bytes; a longer question stays with its server
   std::vector<std::uint8_t> sent;
   std::size_t again = 0;  // bytes at the end of `sent` that the present server still has to get
+  // The first server that has taken the connection and stayed silent: it may answer yet, and is what is left
+  // where the others fail.
+  struct Silent {
+    host::SocketId socket = host::kNoSocket;  // owned; closed by the translator
+    std::size_t heard = 0;                    // bytes of `sent`
+    bool send_shut = false;
+    bool readable = false;  // something has happened there, or may have
+  };
+  Silent silent{};
+  bool decided = false;  // the present server has begun to answer; it still has to hear the rest
 };
 
 struct Flow {

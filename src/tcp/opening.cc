@@ -87,70 +87,6 @@ void Translator::connect_to(Flow& flow, const Endpoint& destination, Time now) {
   flow.socket = *socket;
 }
 
-void Translator::connect_next_server(Flow& flow, HostError why, Time now) {
-  if (flow.socket != host::kNoSocket) {
-    host_.close(flow.socket);
-    flow.socket = host::kNoSocket;
-  }
-  const auto& servers = host_.resolvers(now).servers;
-  ++flow.dns_server;
-  if (flow.dns_server >= servers.size()) {
-    flow.dns = false;
-    flow.connect_deadline = kNever;
-    connect_failed(flow, why, now);
-    return;
-  }
-  if (flow.connection.phase() != Connection::Phase::connecting) {
-    // The guest is connected, and has asked: the next server hears what this one has heard.
-    flow.host_connecting = true;
-    flow.host_writable = flow.host_readable = flow.host_closing = flow.send_shut = false;
-    flow.replay->again = flow.replay->sent.size();
-  }
-  flow.connect_deadline = now + kDnsConnectTimeout;
-  connect_to(flow, servers[flow.dns_server], now);
-}
-
-bool Translator::has_next_server(const Flow& flow, Time now) {
-  return flow.replay != nullptr && flow.dns_server + 1U < host_.resolvers(now).servers.size();
-}
-
-// A server that has accepted the connection may be as silent as one that has not.
-void Translator::await_answer(Flow& flow, Time now) {
-  if (flow.replay == nullptr || flow.host_connecting || flow.connect_deadline != kNever) return;
-  if (!flow.replay->sent.empty() && has_next_server(flow, now))
-    flow.connect_deadline = now + kDnsAnswerTimeout;
-}
-
-void Translator::remember(Flow& flow, std::span<const Bytes> parts, std::size_t bytes) {
-  if (flow.replay == nullptr) return;
-  std::vector<std::uint8_t>& sent = flow.replay->sent;
-  if (sent.size() + bytes > Replay::kMost) {
-    flow.replay.reset();
-    flow.connect_deadline = kNever;
-    return;
-  }
-  for (const Bytes part : parts) {
-    const Bytes taken = take(part, bytes);
-    sent.insert(sent.end(), taken.begin(), taken.end());
-    bytes -= taken.size();
-  }
-}
-
-// False: the server has not taken all of it yet.
-bool Translator::say_again(Flow& flow) {
-  if (flow.replay == nullptr || flow.replay->again == 0) return true;
-  const Bytes rest[] = {Bytes{flow.replay->sent}.last(flow.replay->again)};
-  const host::IoResult result = host_.send(flow.socket, rest);
-  flow.replay->again -= result.bytes;
-  if (flow.replay->again == 0) return true;
-  // Where it fails, reading will tell, and the next one is asked.
-  flow.host_writable = false;
-  if (result.error != HostError::none && result.error != HostError::would_block) {
-    flow.host_readable = flow.host_closing = true;
-  }
-  return false;
-}
-
 void Translator::connect_failed(Flow& flow, HostError error, Time now) {
   if (flow.dns) {
     connect_next_server(flow, error, now);
@@ -206,6 +142,8 @@ void Translator::end(Flow& flow, bool abort_host) {
   flow.from_guest.clear();
   flow.held = 0;
   flow.inspector.reset();
+  if (flow.replay != nullptr && flow.replay->silent.socket != host::kNoSocket)
+    host_.close(flow.replay->silent.socket);
   flow.replay.reset();
   if (flow.socket == host::kNoSocket) return;
   if (!abort_host) return close_socket(flow);

@@ -209,7 +209,8 @@ bool Translator::show(Flow& flow, std::span<const MutBytes> parts, std::size_t b
 }
 
 bool Translator::read_from_host(Flow& flow, Time now) {
-  if (!flow.host_readable || flow.host_ended || flow.socket == host::kNoSocket) return false;
+  const bool silent_may = flow.replay != nullptr && flow.replay->silent.readable;
+  if (!silent_may && (!flow.host_readable || flow.host_ended || flow.socket == host::kNoSocket)) return false;
   const std::uint32_t most = std::min(flow.connection.room(flow.to_guest.size()), max_payload(flow));
   if (most == 0) return false;
   std::array<MutBytes, kMaxParts> parts;
@@ -221,7 +222,11 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   }
   flow.retry_at = kNever;
   const std::span<const MutBytes> into(parts.data(), count);
-  const host::IoResult result = host_.receive(flow.socket, into);
+  host::IoResult result = hear_silent(flow, into);
+  if (result.bytes == 0) {
+    if (!flow.host_readable) return false;
+    result = host_.receive(flow.socket, into);
+  }
   if (flow.inspector != nullptr && !show(flow, into, result.bytes, now)) {
     flow.ends_by(FlowCause::policy);
     reset_guest(flow);
@@ -229,10 +234,7 @@ bool Translator::read_from_host(Flow& flow, Time now) {
   }
   flow.to_guest.append(result.bytes);
   if (result.bytes > 0) {
-    if (flow.replay != nullptr) {
-      flow.replay.reset();
-      flow.connect_deadline = kNever;
-    }
+    if (flow.replay != nullptr) decide_server(flow);
     flow.bytes_to_guest += result.bytes;
     counters_.bytes_to_guest += result.bytes;
     // Edge-triggered: a short read has emptied the socket, unless its end is near.
@@ -245,10 +247,9 @@ bool Translator::read_from_host(Flow& flow, Time now) {
     flow.host_readable = false;
     return false;
   }
-  if (!flow.host_failed && has_next_server(flow, now) &&
-      !flow.replay->sent.empty()) {  // it ends without an answer
+  if (!flow.host_failed && has_other_server(flow, now)) {  // it ends without an answer
     connect_next_server(flow, HostError::reset, now);
-    return false;
+    return flow.host_readable;
   }
   if (result.error != HostError::none || flow.host_failed) {
     flow.ends_by(host::end_cause(result.error));
@@ -278,6 +279,8 @@ void Translator::host_stream_failed(Flow& flow, HostError error) {
 
 void Translator::on_host_event(Flow& flow, host::Readiness readiness, Time now) {
   if (flow.socket == host::kNoSocket) return;
+  // They have the same token: which of them has something to say, asking tells.
+  if (flow.replay != nullptr) flow.replay->silent.readable = flow.replay->silent.socket != host::kNoSocket;
   if (flow.connection.phase() == Connection::Phase::connecting || flow.host_connecting) {
     const HostError error = host_.finish_connect(flow.socket);
     if (error == HostError::in_progress) return;

@@ -108,10 +108,15 @@ class Translator {
   [[nodiscard]] Opening opening(const Endpoint& guest, const Endpoint& remote, Time now) const;
   void connect_to(Flow& flow, const Endpoint& destination, Time now);
   void connect_next_server(Flow& flow, host::HostError why, Time now);
+  void leave_server(Flow& flow, host::HostError why);
+  void return_to_silent(Flow& flow);
+  [[nodiscard]] host::IoResult hear_silent(Flow& flow, std::span<const MutBytes> into);
   [[nodiscard]] bool has_next_server(const Flow& flow, Time now);
+  [[nodiscard]] bool has_other_server(const Flow& flow, Time now);
   void await_answer(Flow& flow, Time now);
   [[nodiscard]] bool say_again(Flow& flow);
-  static void remember(Flow& flow, std::span<const Bytes> parts, std::size_t bytes);
+  void remember(Flow& flow, std::span<const Bytes> parts, std::size_t bytes);
+  void decide_server(Flow& flow);
   void connect_failed(Flow& flow, host::HostError error, Time now);
   void take_payload(Flow& flow, const wire::TcpSegment& segment, const ReceivePlan& plan, Time now);
   // Shows the flow's inspector what has come. False: the flow was reset.

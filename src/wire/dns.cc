@@ -32,6 +32,10 @@ DnsHeader reply_to(const DnsHeader& query) {
 
 }  // namespace
 
+bool same_dns_name(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
+}
+
 std::optional<DnsHeader> DnsHeader::parse(Bytes message) {
   Reader in(message);
   DnsHeader header;
@@ -75,8 +79,7 @@ void DnsQuestion::emit(Writer& out) const {
 }
 
 bool DnsQuestion::matches(const DnsQuestion& other) const {
-  return type == other.type && dns_class == other.dns_class &&
-         std::ranges::equal(name, other.name, [](char a, char b) { return lower(a) == lower(b); });
+  return type == other.type && dns_class == other.dns_class && same_dns_name(name, other.name);
 }
 
 std::optional<DnsMessage> DnsMessage::parse(Bytes message) {

@@ -45,6 +45,9 @@ struct DnsHeader {
   constexpr bool operator==(const DnsHeader&) const = default;
 };
 
+// In text, as read_dns_name() has them.
+[[nodiscard]] bool same_dns_name(std::string_view a, std::string_view b);
+
 struct DnsQuestion {
   std::string name;  // "www.example.com", "." for the root; see read_dns_name for escapes
   std::uint16_t type = 0;

@@ -38,10 +38,6 @@ void read_service(Bytes message, const DnsRecord& record, std::uint32_t ttl, Dns
   }
 }
 
-bool same_name(const std::string& a, const std::string& b) {
-  return DnsQuestion{a, 0, 0}.matches(DnsQuestion{b, 0, 0});
-}
-
 }  // namespace
 
 std::optional<DnsRecord> DnsRecordReader::next() {
@@ -88,7 +84,7 @@ std::optional<DnsAnswer> read_dns_answer(Bytes message) {
   std::uint32_t ttl = kMaxTtl;
   for (std::size_t hop = 0; hop <= kMaxCnames; ++hop) {
     const auto cname = std::ranges::find_if(records, [&](const DnsRecord& record) {
-      return record.type == dns_type::kCname && same_name(record.owner, name);
+      return record.type == dns_type::kCname && same_dns_name(record.owner, name);
     });
     if (cname == records.end()) break;
     std::size_t at = cname->data_at;
@@ -100,7 +96,7 @@ std::optional<DnsAnswer> read_dns_answer(Bytes message) {
   }
   for (const DnsRecord& record : records) {
     const bool service = record.type == dns_type::kHttps || record.type == dns_type::kSvcb;
-    if (!same_name(record.owner, name)) {
+    if (!same_dns_name(record.owner, name)) {
       DnsAnswer unused;
       if (service) read_service(message, record, 0, unused);
       out.has_ech = out.has_ech || unused.has_ech;

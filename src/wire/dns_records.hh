@@ -53,7 +53,7 @@ struct DnsAnswer {
 };
 
 inline constexpr std::size_t kMaxCnames = 16;
-inline constexpr std::size_t kMaxDnsRecords = 4096;
+inline constexpr std::size_t kMaxDnsRecords = 65535 / 11;  // a message has no more
 
 // Follows the CNAMEs of the answer section from the question's name on. Absent where `message` is not a
 // response with one question.

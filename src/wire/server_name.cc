@@ -68,6 +68,14 @@ ServerName read_hello(Bytes hello) {
 constexpr char lower(char c) {
   return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
 }
+constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+// What a header's name has (RFC 9110 section 5.6.2).
+constexpr bool is_token(char c) {
+  return is_digit(c) || (lower(c) >= 'a' && lower(c) <= 'z') ||
+         std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
@@ -79,10 +87,17 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(" \t") - first + 1);
 }
 
-// "host:port" without its port.
-std::string_view without_port(std::string_view authority) {
-  if (authority.starts_with('[')) return authority.substr(0, authority.find(']') + 1);
-  return authority.substr(0, authority.find(':'));
+// "host:port" without its port. Absent: behind the host is something else (RFC 3986 section 3.2).
+std::optional<std::string_view> without_port(std::string_view authority) {
+  std::size_t end = authority.find(':');
+  if (authority.starts_with('[')) {
+    end = authority.find(']');
+    if (end++ == std::string_view::npos) return std::nullopt;
+  }
+  const std::string_view host = authority.substr(0, end);
+  const std::string_view port = authority.substr(host.size());
+  const bool plain = port.empty() || (port[0] == ':' && std::ranges::all_of(port.substr(1), is_digit));
+  return plain ? std::optional(host) : std::nullopt;
 }
 
 // METHOD SP TARGET SP HTTP/1.x; the target's authority where it has one, which counts instead of Host (RFC
@@ -108,15 +123,17 @@ std::optional<std::string_view> authority_of_request(std::string_view line) {
   const std::size_t scheme = target.find("://");
   if (scheme == std::string_view::npos) return std::nullopt;
   target.remove_prefix(scheme + 3);
+  // Servers differ in where they see the end of a user's name, which has no business there (RFC 9110 section
+  // 4.2.4).
   target = target.substr(0, target.find_first_of("/?#"));
-  const std::size_t user = target.rfind('@');
-  return user == std::string_view::npos ? target : target.substr(user + 1);
+  return target.find_first_of("@\\") == std::string_view::npos ? std::optional(target) : std::nullopt;
 }
 
 ServerName from_authority(std::string_view authority) {
-  const std::string_view host = without_port(authority);
-  if (host.empty() || host.starts_with('[') || Address::parse(host)) return {State::unnamed, {}};
-  return {State::named, std::string(host)};
+  const auto host = without_port(authority);
+  if (!host) return {State::foreign, {}};
+  if (host->empty() || host->starts_with('[') || Address::parse(*host)) return {State::unnamed, {}};
+  return {State::named, std::string(*host)};
 }
 
 // A line without its end, which is LF as well as CR LF for many servers. Absent: it has not come yet.
@@ -210,8 +227,9 @@ ServerName http_host(Bytes stream) {
   std::optional<std::string_view> host;
   for (line = take_line(text); line && !line->empty(); line = take_line(text)) {
     const std::size_t colon = line->find(':');
-    // Folded lines and names with a space: some servers take them, others do not.
-    const bool plain = colon != std::string_view::npos && colon > 0 && line->find_first_of(" \t") > colon &&
+    // Folded lines and names with a space or worse: some servers take them, others do not.
+    const bool plain = colon != std::string_view::npos && colon > 0 &&
+                       std::ranges::all_of(line->substr(0, colon), is_token) &&
                        line->find('\0') == std::string_view::npos &&
                        line->find('\r') == std::string_view::npos;
     if (!plain) return {State::foreign, {}};

@@ -14,13 +14,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from lab import content, world  # noqa: E402
 from lab.engines import Engines  # noqa: E402
 from lab.guest import Guest, wait_for  # noqa: E402
+from lab.named_servers import NamedServers  # noqa: E402
 from lab.network import SINGLE_USER, Lab  # noqa: E402
 
 TEST_SECONDS = int(os.environ.get("TEST_SECONDS", "150"))  # nothing here takes half as long
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "core: the subset that the sanitized build runs as well")
+    config.addinivalue_line("markers", "core: unusual input and data on its way through the program: the sanitized build runs it as well")
     config.addinivalue_line("markers", "load: measures shares of a machine that nothing else may use meanwhile: `make test-load`")
     config.addinivalue_line("markers", "release: measures time or memory, which the sanitizers change")
 
@@ -96,6 +97,14 @@ def lab():
         pytest.exit("the program under test is missing: run 'make build', or set SLIRP_FORWARDER to it", returncode=2)
     with Lab() as it:
         yield it
+
+
+@pytest.fixture(scope="module")
+def servers(lab):
+    """Servers to be told apart by name."""
+    it = NamedServers(lab)
+    yield it
+    it.close()
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,6 @@ from lab.container import Container
 from lab.guest import wait_for
 from lab.network import WAN4
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def container(lab):
@@ -48,6 +46,7 @@ def works(container, tap="tap0"):
     assert container.run(f"curl -sS --max-time 5 http://{WAN4}/").stdout == "hello from the lab\n"
 
 
+@pytest.mark.core
 def test_by_pid(nothing_left, lab, container, attach):
     process = attach("--configure", str(container.pid))
     works(container)
@@ -69,6 +68,7 @@ def test_not_configured(lab, container, attach):
     lab.stop(process)
 
 
+@pytest.mark.core
 def test_by_path(lab, container, attach):
     base = f"/proc/{container.pid}/ns"
     process = attach("--configure", f"--userns-path={base}/user", f"{base}/net")
@@ -82,6 +82,7 @@ def test_by_path_finds_the_user_namespace(lab, container, attach):
     lab.stop(process)
 
 
+@pytest.mark.core
 def test_ends_with_the_namespace(nothing_left, lab, attach):
     container = Container(lab)
     process = attach("--configure", str(container.pid))
@@ -89,6 +90,7 @@ def test_ends_with_the_namespace(nothing_left, lab, attach):
     assert process.wait(5) == 0
 
 
+@pytest.mark.core
 def test_stays_while_another_process_is_there(lab, attach):
     container = Container(lab)
     process = attach("--configure", str(container.pid))
@@ -119,6 +121,7 @@ def test_ends_at_a_signal(container, attach, number):
     assert process.wait(5) in (0, -number, 128 + number)
 
 
+@pytest.mark.core
 def test_killed(nothing_left, container, attach):
     process = attach("--configure", str(container.pid))
     process.kill()

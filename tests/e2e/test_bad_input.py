@@ -7,8 +7,6 @@ import pytest
 from lab.guest import said
 from lab.network import SINGLE_USER
 
-pytestmark = pytest.mark.core
-
 
 def one_line(done, status, *words):
     assert done.returncode == status, f"{done.returncode}: {done.stderr}"
@@ -97,6 +95,7 @@ def test_works_as_root(lab, nothing_left):
     assert done.stdout == "0\nhello from the lab\n", done.stderr
 
 
+@pytest.mark.core
 def test_works_within_itself(lab, nothing_left):
     """A guest's root may run it again: the packets pass both."""
     inner = f"{lab.binary} run --cidr 10.9.9.0/24 --cidr6 fd99::/64 -- curl -sS --max-time 5 http://wan.lab.test/"

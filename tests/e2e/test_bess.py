@@ -15,8 +15,6 @@ from lab.container import Container, start_ready, stop_ready
 from lab.guest import said
 from lab.network import WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 MAC, GATEWAY = "02:00:00:00:00:07", "52:55:0a:00:02:02"
 ME = "10.0.2.100"
 
@@ -69,12 +67,14 @@ def peer(path, start):
         yield it
 
 
+@pytest.mark.core
 def test_arp(peer):
     peer.send(ARP(hwsrc=MAC, psrc=ME, pdst="10.0.2.2"), "ff:ff:ff:ff:ff:ff")
     reply = peer.receive(ARP)
     assert (reply.src, reply.dst, reply[ARP].hwsrc, reply[ARP].psrc) == (GATEWAY, MAC, GATEWAY, "10.0.2.2")
 
 
+@pytest.mark.core
 def test_ping(peer):
     for target in ("10.0.2.2", WAN4):
         peer.send(IP(src=ME, dst=target) / ICMP(id=7, seq=1) / b"payload")
@@ -82,6 +82,7 @@ def test_ping(peer):
         assert (reply[IP].src, reply[ICMP].type, reply[Raw].load) == (target, 0, b"payload")
 
 
+@pytest.mark.core
 def test_dhcp(peer):
     def dhcp(kind, *options):
         peer.send(IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) /
@@ -95,11 +96,13 @@ def test_dhcp(peer):
     assert ("message-type", 5) in ack[DHCP].options and ("lease_time", 86400) in ack[DHCP].options
 
 
+@pytest.mark.core
 def test_dns(peer):
     peer.send(IP(src=ME, dst="10.0.2.3") / UDP(sport=4000, dport=53) / DNS(id=9, qd=DNSQR(qname="wan.lab.test")))
     assert peer.receive(DNS)[DNS].an.rdata == WAN4
 
 
+@pytest.mark.core
 def test_tcp(lab, peer):
     """A connection by hand: sums are complete, and no frame is above the MTU."""
     file = lab.tmp / "bess-file"
@@ -137,6 +140,7 @@ def test_tcp(lab, peer):
     segment("FA", 101 + len(request), theirs)
 
 
+@pytest.mark.core
 def test_ipv6(path, start):
     start("-6")
     with contextlib.closing(Peer(path)) as peer:
@@ -147,6 +151,7 @@ def test_ipv6(path, start):
         assert (reply[IPv6].src, reply[ICMPv6EchoReply].data, reply.dst) == (WAN6, b"payload", MAC)
 
 
+@pytest.mark.core
 def test_odd_packets(peer):
     """Without a byte, short, and large: none of them ends anything."""
     for packet in (b"", b"x", b"\xff" * 13, b"\xff" * 60, b"\xff" * 60000):
@@ -155,6 +160,7 @@ def test_odd_packets(peer):
     assert peer.receive(ICMP)[ICMP].type == 0
 
 
+@pytest.mark.core
 def test_one_peer_and_its_end(nothing_left, path, start):
     """A second one is refused; the end of the first one is the program's, and the file goes with it."""
     process = start()
@@ -170,6 +176,7 @@ def test_one_peer_and_its_end(nothing_left, path, start):
     assert not path.exists()
 
 
+@pytest.mark.core
 def test_a_signal_removes_the_file(path, start):
     process = start()
     process.send_signal(signal.SIGTERM)
@@ -213,6 +220,7 @@ while True:
 """
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("mtu", [1500, 9000])
 def test_bulk_with_a_kernel_behind_it(lab, path, start, mtu):
     process = start(f"--mtu={mtu}")

@@ -15,8 +15,6 @@ import pytest
 from lab.guest import said, wait_for
 from lab.network import WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 SECTION, INTERFACE, PACKET, STATISTICS = 0x0A0D0D0A, 1, 6, 5
 
 
@@ -118,6 +116,7 @@ def descriptors(guest):
     return len(list(pathlib.Path(f"/proc/{guest.forwarder}/fd").iterdir()))
 
 
+@pytest.mark.core
 def test_live_both_ways_and_nothing_else(found, capture):
     guest = found()
     with capture(guest, "icmp", "or", "icmp6") as it:
@@ -171,6 +170,7 @@ def _blocks_of(path):
     return list(it.blocks())
 
 
+@pytest.mark.core
 def test_super_frames_are_whole_and_a_filter_sees_their_size(found, capture, bulk):
     guest = found("--offload=on")
     with capture(guest, "-c", "1", "greater", "20000") as it:
@@ -180,6 +180,7 @@ def test_super_frames_are_whole_and_a_filter_sees_their_size(found, capture, bul
     assert struct.unpack_from("=I", frame, 20)[0] >= 20000
 
 
+@pytest.mark.core
 def test_a_slow_reader_stalls_nothing_and_is_told_what_it_missed(found, capture, bulk):
     guest = found()
     _, size, _ = bulk
@@ -194,6 +195,7 @@ def test_a_slow_reader_stalls_nothing_and_is_told_what_it_missed(found, capture,
         assert tcpdump(it.bytes)
 
 
+@pytest.mark.core
 def test_a_signal_ends_it_though_nobody_reads(found, capture, bulk):
     guest = found()
     with capture(guest) as it:
@@ -207,6 +209,7 @@ def test_a_signal_ends_it_though_nobody_reads(found, capture, bulk):
         assert found_numbers and int(found_numbers[1]) == len(it.frames()) > 0, errors
 
 
+@pytest.mark.core
 def test_killed_captures_leave_nothing_behind(lab, found, capture):
     guest = found()
     guest.run(["curl", "-sS", f"http://{WAN4}/"])
@@ -228,6 +231,7 @@ def test_killed_captures_leave_nothing_behind(lab, found, capture):
         lab.stop(it.process)
 
 
+@pytest.mark.core
 def test_two_at_once_each_with_its_filter(found, capture):
     guest = found()
     with capture(guest, "udp port 53") as dns, capture(guest, "tcp port 80") as web:
@@ -241,6 +245,7 @@ def test_two_at_once_each_with_its_filter(found, capture):
     assert len(tcpdump(web.bytes, "tcp[tcpflags] == tcp-syn")) == 2
 
 
+@pytest.mark.core
 def test_the_frames_of_all_threads(make_guest, runtime, capture):
     guest = make_guest("--threads=2", env=runtime)
     with capture(guest, "tcp") as it:
@@ -288,6 +293,7 @@ def test_a_reader_that_goes_away(lab, found):
     assert done.returncode == 0 and done.stdout.strip() == "100" and not done.stderr, done.stderr
 
 
+@pytest.mark.core
 def test_ends_with_the_instance(lab, found, capture):
     guest = found()
     path = lab.path("until-the-end")

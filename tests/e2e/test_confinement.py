@@ -17,8 +17,6 @@ from test_attach import Container, attach, container  # noqa: F401
 from test_publish_loopback import inside, keeper_of
 from test_seed_form import session  # noqa: F401
 
-pytestmark = pytest.mark.core
-
 NET_BIND, SYS_ADMIN, NET_ADMIN, CAP_KILL, DAC_OVERRIDE = (1 << bit for bit in (10, 21, 12, 5, 1))
 
 
@@ -74,18 +72,21 @@ def check_family(program, helper_capabilities, opaque=True):
         assert os.readlink(f"/proc/{program}/fd/{fd}") == "/dev/null"
 
 
+@pytest.mark.core
 def test_what_is_left_of_run(make_guest):
     guest = make_guest()
     check_family(guest.forwarder, SYS_ADMIN | CAP_KILL)
     assert guest.out(f"curl -sS http://{WAN4}/") == "hello from the lab\n"
 
 
+@pytest.mark.core
 def test_what_is_left_of_attach(lab, container, attach):  # noqa: F811
     process = attach("--configure", str(container.pid))
     check_family(process.pid, SYS_ADMIN | NET_ADMIN)
     assert container.run(f"curl -sS --max-time 5 'http://[{WAN6}]/'").stdout == "hello from the lab\n"
 
 
+@pytest.mark.core
 def test_what_is_left_of_path(session):  # noqa: F811
     process = test_seed_form.start(session)
     chain = [process.pid, *children(process.pid)]
@@ -117,6 +118,7 @@ def test_the_callers_descriptors(lab, nothing_left):
     lab.stop(process)
 
 
+@pytest.mark.core
 def test_no_sandbox(lab, make_guest):
     """Said once, and nothing is confined; traffic of each kind (in the sanitized build, leaks are looked for at the end)."""
     guest = make_guest("--no-sandbox", "--publish-loopback", "8080:80")
@@ -138,6 +140,7 @@ exec setpriv --bounding-set=-all --inh-caps=-all {binary} attach --configure --r
 """
 
 
+@pytest.mark.core
 def test_where_user_namespaces_are_forbidden(lab, nothing_left):
     """It goes on without a root of its own, and says what is missing; the filter and Landlock are there."""
     ready, write = os.pipe()
@@ -178,6 +181,7 @@ def sleepers():
     return found
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("options", [[], ["--pid"]], ids=["plain", "pid"])
 @pytest.mark.parametrize("whom", ["program", "keeper", "init", "command"])
 def test_killed(lab, nothing_left, whom, options):
@@ -230,6 +234,7 @@ def test_sockets_go(lab, nothing_left, session, attach, container, how, whom, nu
     wait_for(lambda: not api.exists(), 5, "the socket to go")
 
 
+@pytest.mark.core
 def test_the_guests_root_has_no_way_to_the_program(make_guest):
     """Neither by /proc nor by ptrace: root in there is the program's own user outside."""
     guest = make_guest()

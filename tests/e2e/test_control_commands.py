@@ -15,8 +15,6 @@ from lab import world
 from lab.guest import said, wait_for
 from lab.network import FAR4, HOST4, SLOW4, WAN4
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture
 def runtime(lab):
@@ -146,6 +144,7 @@ def test_ls_shows_attached_ones_by_their_target(lab, command, runtime):
         lab.stop(holder)
 
 
+@pytest.mark.core
 def test_targets_cannot_act_on_the_terminal(lab, command, runtime):
     process = lab.user_popen([lab.binary, "run", "--", "sh", "-c", "exec sleep 60 # \x1b[2J\n\x9b \u202e"],
                              env={"XDG_RUNTIME_DIR": str(runtime)})
@@ -160,6 +159,7 @@ def test_targets_cannot_act_on_the_terminal(lab, command, runtime):
         lab.stop(process)
 
 
+@pytest.mark.core
 def test_one_that_is_stopped_delays_no_other(lab, command, listed):
     good, stopped = listed(), listed()
     stopped.process.send_signal(signal.SIGSTOP)
@@ -184,6 +184,7 @@ def test_one_that_is_stopped_delays_no_other(lab, command, listed):
     assert len(command.json("ls")["instances"]) == 2
 
 
+@pytest.mark.core
 def test_what_a_killed_one_left_is_cleared_away(lab, command, listed):
     guest = listed()
     left = command.directory / f"{guest.forwarder}.sock"
@@ -232,6 +233,7 @@ def test_without_a_runtime_directory(lab, listed):
 # --- port
 
 
+@pytest.mark.core
 def test_ports_at_run_time(lab, command, echoing):
     guest = echoing()
     name = str(guest.forwarder)
@@ -275,6 +277,7 @@ def test_a_port_to_the_guests_loopback(lab, command, listed):
         lab.stop(server)
 
 
+@pytest.mark.core
 def test_connections_live_on_and_others_go_on(lab, command, echoing):
     guest = echoing("-p", "8080:80")
     code = f"""
@@ -302,6 +305,7 @@ for line in sys.stdin:
         lab.stop(client)
 
 
+@pytest.mark.core
 def test_add_and_remove_under_load(lab, command, echoing, sanitized):
     """A port comes and goes while clients use another one: none of those is disturbed."""
     guest = echoing("-p", "8080:80")
@@ -388,6 +392,7 @@ def test_flows_of_a_live_transfer(lab, command, listed, reverse):
         lab.stop(transfer)
 
 
+@pytest.mark.core
 def test_flows_of_every_kind(lab, command, echoing):
     guest = echoing("-p", "8080:80")
     code = f"""
@@ -476,6 +481,7 @@ def test_wrong_words(command, words, part):
     assert part in command.refused(*words, status=2)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("reply, part", [
     (b"", "closed without a word"),
     (b"HTTP/1.0 400 Bad Request\r\n\r\n\x1b[2J", "is it another program"),

@@ -131,6 +131,7 @@ def test_refused_at_once_and_working_again(lab, few):
     assert len(lines(guest)) == 1, guest.messages()
 
 
+@pytest.mark.core
 def test_idle_ones_make_room(few):
     """UDP first, then the connections that have been idle for longest; none that is used."""
     guest, _ = few()
@@ -184,6 +185,7 @@ print(total, flush=True)
 """
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("option,port", [("--publish", 8080), ("--publish-loopback", 8081)], ids=["published", "loopback"])
 def test_clients_from_outside_wait(lab, few, option, port):
     """Beyond the limit they wait in the listener's backlog; none is reset, and all are served in the end."""

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from lab.guest import wait_for
-from lab.network import BLACKHOLE4, HOST4, SILENT4, WAN4_SECOND, WAN6_SECOND
+from lab.network import BLACKHOLE4, HOST4, LATE4, SILENT4, WAN4_SECOND, WAN6_SECOND
 
 pytestmark = pytest.mark.core
 
@@ -113,6 +113,16 @@ def test_next_server_over_tcp(lab, make_guest, first):
         start = time.monotonic()
         assert dig(guest, "+short", "+tcp", "TXT", "whoami.lab.test").strip() == '"second"'
         assert time.monotonic() - start < 6
+
+
+@pytest.mark.parametrize("second", [HOST4, BLACKHOLE4, SILENT4], ids=["refusing", "unanswered", "silent"])
+def test_a_late_server_is_gone_back_to_over_tcp(lab, make_guest, second):
+    """It answers after the next one was asked, which does not."""
+    with lab.resolv_conf(f"nameserver {LATE4}\nnameserver {second}\n"):
+        guest = make_guest()
+        start = time.monotonic()
+        assert dig(guest, "+short", "+tcp", "+tries=1", "+time=12", "TXT", "whoami.lab.test").strip() == '"late"'
+        assert 4 < time.monotonic() - start < 8
 
 
 @pytest.mark.parametrize("resolver,label", [("127.0.0.53", "stub4"), ("::1", "stub6"), (WAN6_SECOND, "second6")])

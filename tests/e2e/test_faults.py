@@ -181,6 +181,7 @@ def test_the_hosts_addresses_change(lab, wan, form):
     assert form.messages() == ""
 
 
+@pytest.mark.core
 def test_the_tap_is_deleted_from_inside(lab, form):
     """CMD goes on without a network, which one line says, and is still sent signals; the others end."""
     form.run("ip link del tap0")
@@ -195,6 +196,7 @@ def test_the_tap_is_deleted_from_inside(lab, form):
         assert form.messages() == ""
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("threads", [2, 4])
 def test_a_command_outlives_the_tap_with_several_threads(lab, threads):
     """Each of them ends, and says so; the last word is CMD's all the same."""
@@ -210,6 +212,7 @@ def test_a_command_outlives_the_tap_with_several_threads(lab, threads):
         assert form.process.wait(5) == 128 + signal.SIGTERM
 
 
+@pytest.mark.core
 def test_the_tap_is_set_down_and_up_from_inside(form):
     """The guest's own routes go with it; with them back, all goes on."""
     talk = form.talker()

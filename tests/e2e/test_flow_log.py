@@ -11,20 +11,11 @@ import time
 import pytest
 
 from lab.guest import Guest, wait_for
-from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4, NamedServers
+from lab.named_servers import CDN4, DENIED4, DNS4, MANY4, SHARED4
 from lab.network import FAR4, HOST4, WAN4, WAN6
 from loopback import TCP_SERVICE, UDP_SERVICE, ask, ask_udp, start
 
-pytestmark = pytest.mark.core
-
 RULES = ("--allow", "allowed.policy.test:80,443", "--allow", "udp/203.0.113.2:7", "--allow", "icmp/198.51.100.2", "--deny-all")
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture
@@ -84,6 +75,7 @@ for _ in range({number}):
 """, timeout=100)
 
 
+@pytest.mark.core
 def test_tcp(make_guest, lab, path):
     guest = make_guest("--flow-log", path)
     assert guest.out(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "http://wan.lab.test/"]) == "200"
@@ -102,6 +94,7 @@ def test_tcp(make_guest, lab, path):
     assert pathlib.Path(path).stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("port,reason", [(5002, "reset by remote"), (13, "finished")])
 def test_how_it_ends(make_guest, path, port, reason):
     guest = make_guest("--flow-log", path)
@@ -116,6 +109,7 @@ except ConnectionResetError: pass
     assert one(path, event="ended", remote_port=port)["reason"] == reason
 
 
+@pytest.mark.core
 def test_reset_by_the_guest(make_guest, path):
     guest = make_guest("--flow-log", path)
     guest.python(f"""
@@ -130,6 +124,7 @@ s.close()
     assert ended["reason"] == "reset by guest" and ended["bytes_from_guest"] == ended["bytes_to_guest"] == 1
 
 
+@pytest.mark.core
 def test_refused(make_guest, path):
     guest = make_guest("--flow-log", path)
     guest.run(["curl", "-s", f"http://{WAN4}:81/"], check=False)
@@ -139,6 +134,7 @@ def test_refused(make_guest, path):
     assert not matching(path, event="opened")
 
 
+@pytest.mark.core
 def test_udp_to_many_from_one_socket(make_guest, path):
     """A record for each other end, and not for each datagram."""
     guest = make_guest("--flow-log", path)
@@ -161,6 +157,7 @@ for _ in range(3):
         assert ended["reason"] == "program ended"
 
 
+@pytest.mark.core
 def test_ping(make_guest, path):
     guest = make_guest("--flow-log", path)
     guest.out(["ping", "-c", "3", "-i", "0.2", WAN4])
@@ -195,6 +192,7 @@ s.sendto(b'abc', ('{HOST4}', 7802)); print(s.recv(99))"""
         lab.stop(datagrams, signal.SIGKILL)
 
 
+@pytest.mark.core
 def test_loopback_ports(make_guest, lab, path):
     guest = make_guest("--flow-log", path, "--publish-loopback", "127.0.0.1:7803:80", "--publish-loopback",
                        "udp/127.0.0.1:7804:81")
@@ -216,6 +214,7 @@ def fetch(guest, url, *options):
     return guest.run(["curl", "-sk", "--noproxy", "*", "-m", "10", *options, url], check=False)
 
 
+@pytest.mark.core
 def test_policy_and_names(servers, make_guest, path):
     guest = make_guest("--dns", DNS4, *RULES, "--check-sni", "--flow-log", path)
     assert fetch(guest, "https://allowed.policy.test/who").returncode == 0
@@ -239,6 +238,7 @@ for _ in range(20):
     assert one(path, protocol="udp", remote_addr=WAN4)["event"] == "refused"
 
 
+@pytest.mark.core
 def test_server_names_without_a_policy(servers, make_guest, path):
     """Read as they pass; nothing is held back for them."""
     guest = make_guest("--dns", DNS4, "--flow-log", path)
@@ -252,6 +252,7 @@ def test_server_names_without_a_policy(servers, make_guest, path):
     assert one(path, event="opened", remote_port=53)["forwarder"]
 
 
+@pytest.mark.core
 def test_audit(servers, make_guest, path):
     guest = make_guest("--dns", DNS4, *RULES, "--audit", "--flow-log", path)
     assert fetch(guest, "http://denied.policy.test/who", "-4").stdout.strip() == "denied.policy.test"
@@ -275,6 +276,83 @@ print(s.makefile().read())
     return json.loads(done.stdout)["return"]
 
 
+SCAN = f"""
+import socket
+refused = 0
+for port in range(1, 65536):
+    with socket.socket() as s:
+        s.settimeout(10)
+        refused += s.connect_ex(('{FAR4}', port)) == 111
+print(refused)
+"""
+
+
+@pytest.mark.release
+def test_a_port_scan(make_guest, path):
+    """A record for each port or a place in the count of those that are missing; few lines, little memory, no stall."""
+    guest = make_guest("--flow-log", path, "--deny", FAR4)
+    scan = guest.popen(["/usr/bin/python3", "-c", SCAN], stdout=-1)
+    slowest = 0
+    while scan.poll() is None:
+        out = guest.python(f"""
+import socket, time
+s = socket.create_connection(('{WAN4}', 7), 10)
+slowest = 0
+for _ in range(20):
+    start = time.monotonic()
+    s.sendall(b'x')
+    assert s.recv(1) == b'x'
+    slowest = max(slowest, time.monotonic() - start)
+    time.sleep(0.05)
+print(slowest)
+""")
+        slowest = max(slowest, float(out))
+    assert int(scan.stdout.read()) == 65535
+    assert slowest < 2
+
+    def told():
+        missing = sum(one["count"] for one in records(path) if one["event"] == "dropped")
+        return len(matching(path, event="refused", remote_addr=FAR4, reason="policy")) + missing
+
+    wait_for(lambda: told() == 65535, 10, "the last records", every=0.5)
+    assert guest.messages().count("policy: refused tcp") <= 1024
+    assert "1024 targets were refused; further ones are counted but not named" in guest.messages()
+    status = pathlib.Path(f"/proc/{guest.forwarder}/status").read_text()
+    most = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+    assert most < 48 * 1024, f"{most} KiB"
+
+
+def test_clients_that_a_loopback_port_has_no_room_for(make_guest, lab, path):
+    """They have a record each, and not one for each datagram."""
+    guest = make_guest("--flow-log", path, "--publish-loopback", "udp/127.0.0.1:7805:81")
+    start(guest, UDP_SERVICE % [("127.0.0.1", 81)])
+    out = lab.user_run(["/usr/bin/python3", "-c", """
+import socket
+sockets = []
+for number in range(1027):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(10 if number < 1024 else 0.5)
+    s.connect(('127.0.0.1', 7805))
+    sockets.append(s)
+    for _ in range(1 if number < 1024 else 3):
+        s.send(b'x')
+    try:
+        s.recv(100)
+        heard = True
+    except TimeoutError:
+        heard = False
+    if heard != (number < 1024): print(number, heard)
+print(*(s.getsockname()[1] for s in sockets[1024:]))
+"""], timeout=60)
+    assert out.returncode == 0, out.stderr
+    ports = {int(port) for port in out.stdout.split()}
+    assert len(ports) == 3, out.stdout
+    wait_for(lambda: len(matching(path, event="refused")) >= 3, 5, "the records")
+    refused = matching(path, event="refused")
+    assert len(refused) == 3 and {one["remote_port"] for one in refused} == ports
+    assert all(one["reason"] == "limit" and one["inbound"] and one["loopback"] and one["protocol"] == "udp" for one in refused)
+
+
 @pytest.fixture
 def fifo(lab):
     path = lab.path("fifo")
@@ -282,6 +360,7 @@ def fifo(lab):
     return path
 
 
+@pytest.mark.core
 def test_slow_reader(make_guest, lab, fifo):
     """One that takes nothing: traffic goes on as before, what has no place is counted, and a record says how many."""
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -314,6 +393,7 @@ def test_slow_reader(make_guest, lab, fifo):
         os.close(reader)
 
 
+@pytest.mark.core
 def test_slow_reader_at_the_end(make_guest, lab, fifo):
     """The program does not wait for ever."""
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -328,6 +408,7 @@ def test_slow_reader_at_the_end(make_guest, lab, fifo):
         os.close(reader)
 
 
+@pytest.mark.core
 def test_reader_gone(make_guest, lab, fifo):
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     guest = make_guest("--flow-log", fifo)
@@ -344,6 +425,7 @@ def test_reader_gone(make_guest, lab, fifo):
     assert "records were lost" in guest.messages()
 
 
+@pytest.mark.core
 def test_full_disk(make_guest, lab):
     """What does not fit waits, and is written when there is room: no line is broken, none is lost."""
     folder = lab.path("small")
@@ -367,6 +449,7 @@ def test_full_disk(make_guest, lab):
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_nothing_is_lost_at_the_end(make_guest, lab, path, threads):
     """Whichever thread has a flow; those that are open have their end as well."""
@@ -391,6 +474,7 @@ time.sleep(100)
     lab.stop(held, signal.SIGKILL)
 
 
+@pytest.mark.core
 def test_confined(make_guest, path):
     """The thread that writes has the filter, and the program no descriptor more than the file."""
     guest = make_guest("--flow-log", path)

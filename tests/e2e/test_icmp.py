@@ -6,15 +6,15 @@ import pytest
 
 from lab.network import FAR4, FAR6, SINGLE_USER, UNREACHABLE4, WAN4, WAN6
 
-pytestmark = pytest.mark.core
 
-
+@pytest.mark.core
 @pytest.mark.parametrize("target", [WAN4, WAN6, FAR4, FAR6, "far.lab.test"])
 def test_ping_outside(guest, target):
     out = guest.out(f"ping -c 3 -i 0.2 -W 3 {target}")
     assert "3 received, 0% packet loss" in out
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", ["10.0.2.2", "10.0.2.3", "fd00::2", "fd00::3"])
 def test_ping_gateway(guest, target):
     out = guest.out(f"ping -c 3 -i 0.2 -W 3 {target}")
@@ -23,6 +23,7 @@ def test_ping_gateway(guest, target):
     assert min(times) < 20
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("target", [WAN4, WAN6])
 @pytest.mark.parametrize("size", [0, 1400, 8000])
 def test_ping_sizes(guest, target, size):
@@ -32,11 +33,13 @@ def test_ping_sizes(guest, target, size):
     assert "wrong data" not in out
 
 
+@pytest.mark.core
 def test_ping_unreachable(guest):
     out = guest.run(f"ping -c 1 -W 3 {UNREACHABLE4}", check=False).stdout
     assert "Unreachable" in out
 
 
+@pytest.mark.core
 def test_ping_with_short_ttl(guest):
     out = guest.run(f"ping -c 1 -W 3 -t 2 {FAR4}", check=False).stdout
     assert re.search(r"From \S+ icmp_seq=1 Time to live exceeded", out)
@@ -52,6 +55,7 @@ def test_traceroute(guest, method, router, target):
     assert hops.index(router) == len(hops) - 2, out
 
 
+@pytest.mark.core
 def test_ping_forbidden_is_said_once(lab, make_guest):
     """Where ping_group_range excludes us, echo fails with one clear warning and not one per packet."""
     if lab.mode == SINGLE_USER:

@@ -13,8 +13,6 @@ import pytest
 from lab.guest import said, wait_for
 from lab.network import SILENT4, WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 PORT = 9100
 
 
@@ -65,6 +63,7 @@ def test_promtool_finds_nothing_to_complain_about(make_guest, scrape):
     assert bad.returncode != 0
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("options", [[], ["--threads", "2"]], ids=["plain", "threads"])
 def test_values_agree_with_what_was_sent(lab, make_guest, scrape, options):
     guest = make_guest("--metrics", f"127.0.0.1:{PORT}", *options)
@@ -122,6 +121,7 @@ sys.stdin.read()
     wait_for(lambda: scrape()["flows", "protocol=tcp", "state=established"] == 0, 10, "the last connection to be over")
 
 
+@pytest.mark.core
 def test_failures_refusals_and_drops(make_guest, scrape):
     guest = make_guest("--metrics", str(PORT), "--deny", "203.0.113.0/24")
     before = scrape()
@@ -151,6 +151,7 @@ def test_dns_outcomes(make_guest, scrape):
     assert now["dns_outcomes_total", "outcome=failed"] == 0
 
 
+@pytest.mark.core
 def test_published_ports_and_loopback_ports(lab, make_guest, scrape):
     guest = make_guest("--metrics", str(PORT), "-p", "8080:7", "--publish-loopback", "8081:7")
     code = """
@@ -215,6 +216,7 @@ def test_a_taken_port(lab, nothing_left, make_guest):
                           "end the program that listens there, or choose another port"]
 
 
+@pytest.mark.core
 def test_only_its_own_loopback(lab, make_guest, scrape):
     """Not from the network, and not from inside."""
     from lab.network import HOST4
@@ -249,6 +251,7 @@ sys.stdout.buffer.write(got)
     return done.stdout
 
 
+@pytest.mark.core
 def test_malformed_requests(lab, make_guest, scrape):
     make_guest("--metrics", str(PORT))
     host = b"Host: x\r\n\r\n"
@@ -260,6 +263,7 @@ def test_malformed_requests(lab, make_guest, scrape):
     assert scrape()["threads"] >= 1
 
 
+@pytest.mark.core
 def test_a_thousand_connections_and_slow_ones(lab, make_guest, scrape):
     """Idle ones, half a request, and readers that do not read: scrapes and packets go on at once."""
     guest = make_guest("--metrics", str(PORT))
@@ -292,6 +296,7 @@ sys.stdin.read()
     assert scrape()["threads"] >= 1
 
 
+@pytest.mark.core
 def test_confined(lab, make_guest, scrape):
     """The filter holds what it takes; it sees no more files than without, but for one that says how much memory it has."""
     from test_confinement import kinds, status_of

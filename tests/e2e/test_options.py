@@ -9,8 +9,6 @@ import pytest
 from lab.guest import said, wait_for
 from lab.network import HOST4, HOST4_SECOND, HOST6, HOST6_SECOND, SLOW4, SLOW6, WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 UDP_PEER = """
 import socket
 s = socket.socket(socket.AF_INET6 if ':' in {address!r} else socket.AF_INET, socket.SOCK_DGRAM)
@@ -35,6 +33,7 @@ def peer(guest, protocol, address, port=5005):
     return guest.python((TCP_PEER if protocol == "tcp" else UDP_PEER).format(address=address, port=port)).strip()
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("gateway,loopback", [("10.0.2.2", "127.0.0.1"), ("fd00::2", "::1")], ids=["v4", "v6"])
 def test_host_loopback(make_guest, guest, gateway, loopback):
     for protocol in ("tcp", "udp"):
@@ -44,6 +43,7 @@ def test_host_loopback(make_guest, guest, gateway, loopback):
         assert peer(opened, protocol, gateway, 8099) == loopback
 
 
+@pytest.mark.core
 def test_host_loopback_is_refused_at_once(guest):
     """Off means "Network is unreachable" (as slirp4netns has it), not a silence of minutes."""
     start = time.monotonic()
@@ -52,6 +52,7 @@ def test_host_loopback_is_refused_at_once(guest):
     assert time.monotonic() - start < 3
 
 
+@pytest.mark.core
 def test_loopback_addresses_never_pass(lab, guest):
     """127/8 and ::1 on the wire (martians that a guest can forge) must not reach the host's loopback."""
     out = guest.python("""
@@ -68,6 +69,7 @@ print(len(got))
     assert out.strip() == "0"
 
 
+@pytest.mark.core
 def test_services_on_the_hosts_loopback_alone(lab, guest):
     """By the host's other addresses they cannot be reached either; what listens on all of its addresses can."""
     for protocol in ("tcp", "udp"):
@@ -93,6 +95,7 @@ def metadata_services(lab):
         lab.wan.ip("address", "del", address, "dev", "lo")
 
 
+@pytest.mark.core
 def test_metadata(lab, make_guest, guest, metadata_services):
     """Refused at once, although the user on the host reaches them; with --metadata they are there."""
     for url in metadata_services:
@@ -160,6 +163,7 @@ def test_addresses_and_names(make_guest):
     assert guest.out("curl -sS --max-time 5 http://wan.lab.test/") == "hello from the lab\n"
 
 
+@pytest.mark.core
 def test_pcap(lab, make_guest):
     """Both directions are recorded, whole, in a form that Wireshark's own reader takes without a complaint."""
     path = lab.path("trace")
@@ -215,6 +219,7 @@ def test_version_and_help(lab):
         assert "--mtu" in done.stdout and "Usage" in done.stdout
 
 
+@pytest.mark.core
 def test_statistics_of_a_counted_drop(lab):
     """What is dropped is counted by reason; the counters are told at the end of a run with --log-level debug."""
     done = lab.user_run([lab.binary, "run", "--log-level", "debug", "--", "/usr/bin/python3", "-c", """

@@ -9,21 +9,11 @@ import time
 import pytest
 
 from lab.guest import wait_for
-from lab.named_servers import (CDN4, DENIED4, DENIED6, DNS4, HINT4, MANY, SHARED4, SHARED6, SHORT4,
-                               NamedServers)
-
-pytestmark = pytest.mark.core
+from lab.named_servers import CDN4, DENIED4, DENIED6, DNS4, HINT4, MANY, SHARED4, SHARED6, SHORT4
 
 RULES = ("--allow", "allowed.policy.test:80,443,8080", "--allow", "www.cdn.test:80", "--allow", "tcp/*.many.test:80",
          "--allow", "short.policy.test", "--allow", "*.policy.lab:53", "--allow", "hints.policy.test", "--allow",
          "ech.policy.test", "--allow", "big.policy.test", "--deny-all")
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture
@@ -51,6 +41,7 @@ def dig(guest, *words):
     return guest.run(["dig", "+tries=1", "+time=5", *words], check=False).stdout
 
 
+@pytest.mark.core
 def test_allowed_works(policed, servers):
     guest = policed(*RULES)
     assert fetch(guest, "http://allowed.policy.test/who")[:2] == (0, "allowed.policy.test")
@@ -118,6 +109,7 @@ def test_apt_works(policed, servers):
     assert f"Connection failed [IP: {SHARED4} 80]" in done.stdout + done.stderr
 
 
+@pytest.mark.core
 def test_refused_by_name(policed, servers):
     guest = policed(*RULES)
     assert "status: NXDOMAIN" in dig(guest, "denied.policy.test")
@@ -129,6 +121,7 @@ def test_refused_by_name(policed, servers):
     assert "status: REFUSED" in dig(other, "denied.policy.test")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("address", [DENIED4, f"[{DENIED6}]", SHARED4, f"[{SHARED6}]"])
 def test_refused_by_address(policed, address):
     """Also those of an allowed name, as long as the guest has not asked for it."""
@@ -137,12 +130,14 @@ def test_refused_by_address(policed, address):
     assert status == 7 and seconds < 2, "an RST at once"
 
 
+@pytest.mark.core
 def test_refused_port(policed):
     guest = policed(*RULES)
     assert fetch(guest, "http://www.cdn.test/who")[0] == 0
     assert refused(guest, "http://www.cdn.test:8080/who")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("family,address,errors", [("AF_INET", DENIED4, ("EHOSTUNREACH",)), ("AF_INET6", DENIED6, ("EACCES",))])
 def test_udp_is_told(policed, family, address, errors):
     guest = policed(*RULES)
@@ -160,6 +155,7 @@ except OSError as error:
     assert out.strip() in errors
 
 
+@pytest.mark.core
 def test_udp_to_many_from_one_socket(policed):
     """Each destination counts, not only the first one of a socket."""
     guest = policed("--allow", "udp/203.0.113.2:7", "--deny-all")
@@ -178,6 +174,7 @@ print(ask('203.0.113.2'), ask('198.51.100.2'), ask('203.0.113.2'), ask('198.51.1
     assert out.strip() == "b'x' None b'x' None"
 
 
+@pytest.mark.core
 def test_ping(policed):
     guest = policed("--allow", "icmp/203.0.113.2", "--deny-all")
     assert guest.run("ping -c1 -W3 203.0.113.2", check=False).returncode == 0
@@ -185,6 +182,7 @@ def test_ping(policed):
     assert done.returncode == 1 and "Packet filtered" in done.stdout
 
 
+@pytest.mark.core
 def test_stale_address(policed, servers, lab):
     """TTL 1 and a floor of 1 s: two seconds later the address is closed, what was open goes on, and a new answer helps."""
     path = lab.path("policy")
@@ -212,6 +210,7 @@ print(connect() is not None)
     assert out.split() == ["True", SHORT4, "True", "True", "True"]
 
 
+@pytest.mark.core
 def test_https_records(policed):
     """Addresses in hints are open; an answer with keys that hide names comes without any record."""
     guest = policed(*RULES)
@@ -223,6 +222,7 @@ def test_https_records(policed):
     assert "status: NOERROR" in out and "ANSWER: 0" in out
 
 
+@pytest.mark.core
 def test_dns_over_tcp(policed, servers):
     """Names are looked at there too, and answers open addresses."""
     guest = policed(*RULES)
@@ -234,6 +234,7 @@ def test_dns_over_tcp(policed, servers):
     assert not servers.asked("other.policy.test")
 
 
+@pytest.mark.core
 def test_host_loopback(policed, lab):
     """The gateway is the host's loopback: rules about 127.0.0.1 are about it, those about private networks are not."""
     lab.popen(lab.host.command(["nc", "-lk", "-s", "127.0.0.1", "-p", "4007"]))
@@ -242,6 +243,7 @@ def test_host_loopback(policed, lab):
         assert (guest.run("nc -zw3 10.0.2.2 4007", check=False).returncode == 0) == works, rule
 
 
+@pytest.mark.core
 def test_published_ports_are_not_asked(policed, lab):
     guest = policed("--deny-all", "-p", "7801:80")
     guest.popen("echo hello | nc -lN -s 10.0.2.100 -p 80")
@@ -249,6 +251,7 @@ def test_published_ports_are_not_asked(policed, lab):
     assert "hello" in lab.user_run(["nc", "-w3", "198.51.100.1", "7801"], namespace=lab.wan).stdout
 
 
+@pytest.mark.core
 def test_check_sni(policed, servers):
     """Two sites on one address: the certificate's owner decides no longer."""
     guest = policed(*RULES, "--check-sni")
@@ -267,6 +270,7 @@ def test_check_sni(policed, servers):
     assert fetch(by_address, f"https://{SHARED4}/who")[0] == 0, "allowed by address"
 
 
+@pytest.mark.core
 def test_threads_share_it(policed):
     """What one thread has learnt is open for all, whichever a connection comes to."""
     guest = policed(*RULES, "--threads", "2")
@@ -275,6 +279,7 @@ def test_threads_share_it(policed):
         assert refused(guest, f"http://{DENIED4}/who")
 
 
+@pytest.mark.core
 def test_audit(policed):
     guest = policed(*RULES, "--audit", "--check-sni")
     assert fetch(guest, "http://denied.policy.test/who")[:2] == (0, "denied.policy.test")
@@ -289,6 +294,7 @@ def control(lab, guest, *words, check=True):
     return done
 
 
+@pytest.mark.core
 def test_changed_at_run_time(servers, make_guest, lab):
     runtime = lab.path("runtime")
     runtime.mkdir()
@@ -339,6 +345,7 @@ def test_changed_at_run_time(servers, make_guest, lab):
     assert fetch(guest, "http://www.cdn.test/who")[0] == 0
 
 
+@pytest.mark.core
 def test_sealed(servers, make_guest, lab):
     """Not even by the command that runs inside as the same user, who finds the control socket and the file."""
     runtime = lab.path("runtime")

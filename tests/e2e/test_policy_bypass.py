@@ -8,19 +8,12 @@ import json
 
 import pytest
 
-from lab.named_servers import CDN4, DENIED4, DENIED6, DNS4, OTHER_DNS4, SHARED4, SHARED6, NamedServers
+from lab.named_servers import CDN4, DENIED4, DENIED6, DNS4, OTHER_DNS4, SHARED4, SHARED6
 
 pytestmark = pytest.mark.core
 
 REFUSED, PASSES = "refused", "passes"
 ALLOWED, OTHER = "allowed.policy.test", "other.policy.test"
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +43,11 @@ def extension(kind, body):
 def sni(name, kind=0):
     entry = struct.pack('!BH', kind, len(name)) + name.encode()
     return extension(0, struct.pack('!H', len(entry)) + entry)
+
+# Several in one extension, of (kind, name).
+def names(*entries):
+    entries = b''.join(struct.pack('!BH', kind, len(name)) + name.encode() for kind, name in entries)
+    return extension(0, struct.pack('!H', len(entries)) + entries)
 
 # The rest of what a server wants: groups, versions, signature algorithms, and a key share, which may be empty.
 REST = (extension(10, struct.pack('!HHH', 4, 0x1d, 0x17)) +
@@ -81,6 +79,43 @@ def exchange(address, port, data, step=100000):
     except (ConnectionError, socket.timeout, OSError) as error:
         return None
 
+# As above, with what is sent first in the SYN: without a cookie, as net.ipv4.tcp_fastopen says.
+def fast_open(address, data):
+    open('/proc/sys/net/ipv4/tcp_fastopen', 'w').write('5')
+    s = socket.socket()
+    s.settimeout(5)
+    try:
+        s.sendto(data, 0x20000000, (address, 443))  # MSG_FASTOPEN
+        return s.recv(100)[:1] == b'\x16'
+    except OSError:
+        return False
+
+def urgent(address, data):
+    s = socket.create_connection((address, 443), 5)
+    s.settimeout(5)
+    try:
+        s.sendall(data[:60])
+        s.send(data[60:90], socket.MSG_OOB)
+        s.sendall(data[90:])
+        return s.recv(100)[:1] == b'\x16'
+    except OSError:
+        return False
+
+def web_request(*headers, target='/who', method='GET'):
+    return ''.join(line + '\r\n' for line in (f'{method} {target} HTTP/1.1', *headers, '')).encode()
+
+def web(*headers, **options):
+    return exchange(SHARED, 80, web_request(*headers, **options))
+
+# All that comes back.
+def both(data):
+    s = socket.create_connection((SHARED, 80), 5)
+    s.settimeout(5)
+    s.sendall(data)
+    got = b''
+    while (more := s.recv(4096)): got += more
+    return got
+
 # A ServerHello: the server has seen ours.
 def tls(address, data, step=100000):
     got = exchange(address, 443, data, step)
@@ -103,6 +138,27 @@ def tls_twice(address, first, second, between=b''):
 def question(name, kind=1, flags=0x100, count=1):
     body = b''.join(bytes([len(p)]) + p.encode() for p in name.split('.') if p) + b'\0'
     return struct.pack('!6H', 7, flags, count, 0, 0, 0) + (body + struct.pack('!2H', kind, 1)) * count
+
+# With labels that may have anything in them.
+def labels(*parts, kind=1, dns_class=1):
+    return (struct.pack('!6H', 7, 0x100, 1, 0, 0, 0) + b''.join(bytes([len(p)]) + p for p in parts) + b'\0' +
+            struct.pack('!2H', kind, dns_class))
+
+# How many of two questions on one connection were answered.
+def two_over_tcp(first, second):
+    s = socket.create_connection(('10.0.2.3', 53), 5)
+    s.settimeout(3)
+    s.sendall(b''.join(struct.pack('!H', len(m)) + m for m in (first, second)))
+    got = b''
+    try:
+        while (more := s.recv(4096)): got += more
+    except OSError:
+        pass
+    count = 0
+    while len(got) > 2:
+        count += 1
+        got = got[2 + struct.unpack('!H', got[:2])[0]:]
+    return count
 
 # The answer's addresses were given out.
 def dns(server, message, port=53, tcp=False):
@@ -146,6 +202,24 @@ SERVER_NAMES = {
     "another name, records and segments cut": ("tls(SHARED, hello(sni(OTHER), 7), 3)", REFUSED),
     "the allowed name first, another one second": ("tls(SHARED, hello(sni(ALLOWED) + sni(OTHER)))", REFUSED),
     "a name with a zero byte behind it": ("tls(SHARED, hello(sni(ALLOWED + '\\0' + OTHER)))", REFUSED),
+    "another name, a byte per TLS record": ("tls(SHARED, hello(sni(OTHER), 1))", REFUSED),
+    "control: the allowed name, a byte per TLS record": ("tls(SHARED, hello(sni(ALLOWED), 1))", PASSES),
+    "another name in the SYN (TCP Fast Open)": ("fast_open(SHARED, hello(sni(OTHER)))", REFUSED),
+    "control: the allowed name in the SYN": ("fast_open(SHARED, hello(sni(ALLOWED)))", PASSES),
+    "another name, a part of it as urgent data": ("urgent(SHARED, hello(sni(OTHER)))", REFUSED),
+    "two names in one extension": ("tls(SHARED, hello(names((0, ALLOWED), (0, OTHER))))", REFUSED),
+    "a name of another kind before": ("tls(SHARED, hello(names((1, OTHER), (0, ALLOWED))))", REFUSED),
+    "a name of another kind behind": ("tls(SHARED, hello(names((0, ALLOWED), (1, OTHER))))", REFUSED),
+    "another name with a dot behind it": ("tls(SHARED, hello(sni(OTHER + '.')))", REFUSED),
+    "a name with a port": ("tls(SHARED, hello(sni(ALLOWED + ':443')))", REFUSED),
+    "control: a hello of 12 KiB": ("tls(SHARED, hello(sni(ALLOWED) + extension(21, bytes(12000))))", PASSES),
+    "a hello of more than 16 KiB": ("tls(SHARED, hello(sni(ALLOWED) + extension(21, bytes(17000))))", REFUSED),
+    "an empty record before the hello": ("tls(SHARED, b'\\x16\\3\\1\\0\\0' + hello(sni(ALLOWED)))", REFUSED),
+    "an alert before the hello": ("tls(SHARED, b'\\x15\\3\\1\\0\\2\\1\\0' + hello(sni(OTHER)))", REFUSED),
+    "another message in the hello's record": (
+        "tls(SHARED, b'\\x16\\3\\1\\0\\4\\0\\0\\0\\0' + hello(sni(OTHER)))", REFUSED),
+    "a hello of SSL 2": ("exchange(SHARED, 443, b'\\x80\\x2e\\1\\3\\3\\0\\x15\\0\\0\\0\\x10' + b'x' * 37)", REFUSED),
+    "TLS on port 80": ("exchange(SHARED, 80, hello(sni(ALLOWED)))", REFUSED),
     "no name": ("tls(SHARED, hello(b''))", REFUSED),
     "an address as the name": ("tls(SHARED, hello(sni(SHARED)))", REFUSED),
     "a hello that never ends": ("exchange(SHARED, 443, b'\\x16\\x03\\x01\\x3f\\xff' + b'\\1\\0\\x3f\\xf0' + b'x' * 30000)", REFUSED),
@@ -174,6 +248,25 @@ SERVER_NAMES = {
     "a folded header": (
         "exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nX: a\\r\\n b\\r\\nHost: allowed.policy.test\\r\\n\\r\\n')", REFUSED),
     "HTTP/2 without an upgrade": ("exchange(SHARED, 80, b'PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n' + b'\\0\\0\\0\\4\\0\\0\\0\\0\\0')", REFUSED),
+    "HTTP/0.9": ("exchange(SHARED, 80, b'GET /who\\r\\n\\r\\n')", REFUSED),
+    "no Host": ("exchange(SHARED, 80, b'GET /who HTTP/1.0\\r\\n\\r\\n')", REFUSED),
+    "control: lines that end with LF": ("exchange(SHARED, 80, b'GET /who HTTP/1.1\\nHost: allowed.policy.test\\n\\n')", PASSES),
+    "a Host on a folded line": ("exchange(SHARED, 80, b'GET /who HTTP/1.1\\r\\nHost:\\r\\n other.policy.test\\r\\n\\r\\n')", REFUSED),
+    "another Host with a space before its colon": (
+        "web('Host : other.policy.test', 'Host: allowed.policy.test')", REFUSED),
+    "another Host with a tabulator of the other kind before its colon": (
+        "web('Host\\x0b: other.policy.test', 'Host: allowed.policy.test')", REFUSED),
+    "a Host behind a port": ("web('Host: allowed.policy.test:80@other.policy.test')", REFUSED),
+    "an encoded Host": ("web('Host: other%2epolicy.test')", REFUSED),
+    "another Host with a dot behind it": ("web('Host: other.policy.test.')", REFUSED),
+    "another host behind a user's name": (
+        "web('Host: other.policy.test', target='http://allowed.policy.test@other.policy.test/who')", REFUSED),
+    "another host before a user's name": ("web(target='http://other.policy.test\\\\@allowed.policy.test/who')", REFUSED),
+    "a tunnel to another host": ("web('Host: allowed.policy.test', target='other.policy.test:443', method='CONNECT')", REFUSED),
+    "a header of more than 16 KiB": ("web('X: ' + 'x' * 17000, 'Host: other.policy.test')", REFUSED),
+    "another Host in the second request of the same segment": (
+        "b'other.policy.test' in both(web_request('Host: allowed.policy.test') + "
+        "web_request('Host: other.policy.test', 'Connection: close'))", PASSES),
     "another Host in the second request of a connection": (
         "b'other.policy.test' in second()", PASSES),
 }
@@ -206,6 +299,18 @@ STRICT = {
     "the forwarder over TCP, another name": ("dns('10.0.2.3', question('www.cdn.test'), tcp=True)", REFUSED),
     "an allowed and another question in one message": ("dns('10.0.2.3', question(ALLOWED, count=2))", REFUSED),
     "an update instead of a question": ("dns('10.0.2.3', question(ALLOWED, flags=0x2800))", REFUSED),
+    "control: an allowed name in upper case": ("dns('10.0.2.3', question(ALLOWED.upper()))", PASSES),
+    "an allowed name with a zero byte behind it": (
+        "dns('10.0.2.3', labels(b'denied', b'policy', b'test', b'allowed', b'policy', b'test\\0'))", REFUSED),
+    "dots within a label": ("dns('10.0.2.3', labels(b'allowed.policy', b'test'))", REFUSED),
+    "another class": ("dns('10.0.2.3', labels(b'allowed', b'policy', b'test', dns_class=3))", REFUSED),
+    "any class": ("dns('10.0.2.3', labels(b'allowed', b'policy', b'test', dns_class=255))", REFUSED),
+    "an answer instead of a question": ("dns('10.0.2.3', question(ALLOWED, flags=0x8180))", REFUSED),
+    "no question": ("dns('10.0.2.3', struct.pack('!6H', 7, 0x100, 0, 0, 0, 0))", REFUSED),
+    "a pointer for a name": ("dns('10.0.2.3', struct.pack('!6H', 7, 0x100, 1, 0, 0, 0) + b'\\xc0\\x0c\\0\\1\\0\\1')", REFUSED),
+    "control: two questions on one connection": ("two_over_tcp(question(ALLOWED), question(ALLOWED)) == 2", PASSES),
+    "an allowed question and another one behind it": (
+        "two_over_tcp(question(ALLOWED), question('www.cdn.test'))", REFUSED),
     "another resolver": ("dns(OTHER_DNS, question('denied.policy.test'))", REFUSED),
     "another resolver over TCP": ("dns(OTHER_DNS, question('denied.policy.test'), tcp=True)", REFUSED),
     "the forwarder's own server": ("dns(ZONE_DNS, question('denied.policy.test'))", REFUSED),

@@ -7,20 +7,13 @@ import pathlib
 import pytest
 
 from lab import world
-from lab.named_servers import DNS4, QUIC4, QUIC6, SHARED4, SHARED6, NamedServers
+from lab.named_servers import DNS4, QUIC4, QUIC6, SHARED4, SHARED6
 from lab.quic import CLIENT
 
 pytestmark = pytest.mark.core
 
 ALLOWED, OTHER = "allowed.policy.test", "other.policy.test"
 ONE, TWO = "one.h3.test", "two.h3.test"
-
-
-@pytest.fixture(scope="module")
-def servers(lab):
-    it = NamedServers(lab)
-    yield it
-    it.close()
 
 
 @pytest.fixture(scope="module")

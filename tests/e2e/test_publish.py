@@ -6,8 +6,6 @@ import pytest
 
 from lab.guest import said
 
-pytestmark = pytest.mark.core
-
 HOST4, HOST6 = "198.51.100.1", "2001:db8:1::1"
 BOTH = pytest.mark.parametrize("address", [HOST4, HOST6], ids=["v4", "v6"])
 LOOPBACKS = pytest.mark.parametrize("address, gateway", [("127.0.0.1", "10.0.2.2"), ("::1", "fd00::2")], ids=["v4", "v6"])
@@ -89,6 +87,7 @@ def client(lab, code, namespace=None, timeout=30):
     return done.stdout.split()
 
 
+@pytest.mark.core
 @BOTH
 def test_tcp_from_elsewhere_with_the_clients_address(lab, published, address):
     published("--publish", "8080:80")
@@ -97,6 +96,7 @@ def test_tcp_from_elsewhere_with_the_clients_address(lab, published, address):
     assert seen_port == port
 
 
+@pytest.mark.core
 @LOOPBACKS
 def test_tcp_from_the_loopback_is_the_gateway(lab, published, address, gateway):
     published("-p", "tcp/8080:80")
@@ -125,6 +125,7 @@ def test_port_zero_says_which(lab, published):
     assert client(lab, TCP_CLIENT.format(address="127.0.0.1", port=int(found[1])))[0] == "10.0.2.2"
 
 
+@pytest.mark.core
 @BOTH
 def test_udp_with_the_clients_address(lab, published, address):
     published("-p", "udp/5300:53", udp=53)
@@ -145,6 +146,7 @@ print(who.decode(), s.getsockname()[1])
     assert seen_port == port
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("address", ["198.51.100.10", "2001:db8:1::10"], ids=["v4", "v6"])
 def test_udp_answers_come_from_the_address_that_was_asked(lab, published, address):
     published("-p", "udp/5300:53", udp=53)
@@ -159,6 +161,7 @@ print(s.recv(100).decode().split()[0])
     assert client(lab, code, lab.wan) == [{"198.51.100.10": "198.51.100.2", "2001:db8:1::10": "2001:db8:1::2"}[address]]
 
 
+@pytest.mark.core
 @LOOPBACKS
 def test_udp_from_the_loopback_is_the_gateway(lab, published, address, gateway):
     published("-p", "udp/5300:53", udp=53)
@@ -173,6 +176,7 @@ print(s.recv(100).decode())
     assert client(lab, code)[0] == gateway
 
 
+@pytest.mark.core
 def test_a_port_that_the_guest_refuses_resets_the_client(lab, published):
     published("-p", "8080:81")
     code = """
@@ -189,6 +193,7 @@ except ConnectionResetError:
     assert float(seconds) < 1
 
 
+@pytest.mark.core
 def test_half_close_both_ways(lab, published):
     published("-p", "8080:80")
     code = """
@@ -202,6 +207,7 @@ print(len(f.read()))
 """
     assert client(lab, code) == ["300000"]
 
+@pytest.mark.core
 @BOTH
 def test_a_thousand_at_once(lab, published, address, sanitized):
     published("-p", "8080:80")
@@ -239,6 +245,7 @@ print(good)
     assert client(lab, code, lab.wan, timeout=120) == ["1000"]
 
 
+@pytest.mark.core
 def test_much_both_ways(lab, published, sanitized):
     published("-p", "8080:80")
     code = f"""

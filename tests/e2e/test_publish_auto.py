@@ -71,7 +71,6 @@ def test_udp(lab, make_guest):
     wait_for(lambda: ask_udp(lab, "127.0.0.1", 5300) == "nothing", SOON + 1, "the port to go")
 
 
-@pytest.mark.core
 def test_a_taken_port_is_said_once(lab, make_guest):
     code = "import socket,time\ns=socket.create_server(('127.0.0.1',8081))\nprint('up',flush=True)\ntime.sleep(60)"
     holder = lab.user_popen(python(code), stdout=-1, text=True)
@@ -89,7 +88,6 @@ def test_a_taken_port_is_said_once(lab, make_guest):
     lab.stop(first, signal.SIGKILL)
 
 
-@pytest.mark.core
 def test_beside_a_port_that_was_asked_for(lab, make_guest):
     guest = make_guest("--publish", "auto", "--publish-loopback", "8081:8081")
     service = start(guest, TCP_SERVICE % [("127.0.0.1", 8081), ("127.0.0.1", 8082)])

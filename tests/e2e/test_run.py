@@ -10,8 +10,6 @@ import pytest
 from lab.guest import kill, wait_for
 from lab.network import SINGLE_USER, WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 
 def run(lab, *words, timeout=30, **options):
     return lab.user_run([lab.binary, "run", *words], timeout=timeout, **options)
@@ -86,6 +84,7 @@ def test_newuidmap_missing(lab, ranges):
     assert "uidmap" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
 
 
+@pytest.mark.core
 def test_ready_when_the_command_starts(lab):
     """Both IP versions work in the first command; no address is tentative."""
     script = f"ip -6 addr show dev tap0; curl -sS --max-time 2 'http://[{WAN6}]/' && curl -sS --max-time 2 http://{WAN4}/; ip route; ip -6 route"
@@ -195,6 +194,7 @@ def _commands():
     return names
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("options", [[], ["--pid"]], ids=["plain", "pid"])
 def test_killed_program_takes_the_guest_with_it(lab, nothing_left, options):
     """SIGKILL runs no code of ours. The guest's command and its children must end all the same."""
@@ -227,6 +227,7 @@ def _words(path):
         return []
 
 
+@pytest.mark.core
 def test_killed_command_ends_the_program(lab, nothing_left):
     process = lab.user_popen([lab.binary, "run", "--", "sleep", "1000"], stderr=subprocess.PIPE)
     pids = wait_for(_sleepers, 15, "the command")
@@ -234,6 +235,7 @@ def test_killed_command_ends_the_program(lab, nothing_left):
     assert process.wait(5) == 137
 
 
+@pytest.mark.core
 def test_left_over_children_end_with_the_command(lab, nothing_left):
     """The command forks a daemon and ends: the network ends, and so does what needs it."""
     done = run(lab, "--", "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo done")
@@ -247,6 +249,7 @@ def test_host_sees_no_interface(lab, make_guest):
     assert lab.host.run(["ip", "-br", "link"], capture_output=True).stdout == before
 
 
+@pytest.mark.core
 def test_two_guests_do_not_meet(make_guest):
     one, two = make_guest(), make_guest()
     server = one.popen("echo private | nc -l -p 9000 -s 0.0.0.0")

@@ -17,8 +17,6 @@ from lab.guest import kill, said, wait_for
 from lab.network import HOST4, WAN4, WAN4_SECOND, WAN6
 from test_attach import Container
 
-pytestmark = pytest.mark.core
-
 SANDBOX, SECCOMP = ["--enable-sandbox"], ["--enable-seccomp"]
 BOTH = SANDBOX + SECCOMP
 THREADS = [*BOTH, "--threads=3"]
@@ -90,6 +88,7 @@ def who(container):
     return container.run("dig @10.0.2.3 +tries=1 +time=5 +short TXT whoami.lab.test", check=False).stdout.strip().strip('"')
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("kind", ["pid", "path"])
 @pytest.mark.parametrize("flags", [SANDBOX, BOTH, THREADS], ids=["sandbox", "both", "threads"])
 def test_what_is_left(lab, nothing_left, container, slirp, kind, flags):
@@ -128,6 +127,7 @@ def test_without_the_flags(lab, container, slirp):
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("0", "0")
 
 
+@pytest.mark.core
 def test_no_open_descriptor_leads_out(lab, container, slirp):
     """The control sockets' folders are open. From them, '..' must not lead to the host's files."""
     process = slirp(*BOTH, f"--api-socket={lab.path('api')}", str(container.pid), "tap0",
@@ -143,6 +143,7 @@ def test_no_open_descriptor_leads_out(lab, container, slirp):
         os.close(above)
 
 
+@pytest.mark.core
 @EACH
 def test_traffic(container, slirp, payload, flags):
     process = slirp(*flags, str(container.pid), "tap0")
@@ -169,6 +170,7 @@ def ask(path, request):
         return json.loads(b"".join(iter(lambda: client.recv(4096), b"")))
 
 
+@pytest.mark.core
 @EACH
 def test_api_socket(lab, container, slirp, flags):
     """Published and taken back at run time; the socket's file goes at the end, though nothing else can be written to."""
@@ -301,6 +303,7 @@ def test_as_podman_calls_it(lab, nothing_left):
         assert log.read() == ""
 
 
+@pytest.mark.core
 @EACH
 def test_bess(lab, nothing_left, flags):
     """A peer instead of a TAP, and no child, no namespace to join."""
@@ -333,6 +336,7 @@ os.system("ip addr add 10.0.2.100/24 dev tap0; ip link set tap0 up; ip route add
 """
 
 
+@pytest.mark.core
 @EACH
 def test_tapfd(lab, nothing_left, container, slirp, flags):
     """A TAP that somebody else has made: nothing to join."""
@@ -352,6 +356,7 @@ def test_tapfd(lab, nothing_left, container, slirp, flags):
     assert container.run(f"curl -sS --max-time 5 http://{WAN4}/").stdout == "hello from the lab\n"
 
 
+@pytest.mark.core
 def test_killed(lab, nothing_left, container, slirp):
     process = slirp(*BOTH, str(container.pid), "tap0")
     process.kill()

@@ -9,8 +9,6 @@ import pytest
 from lab import world
 from lab.guest import said, wait_for
 
-pytestmark = pytest.mark.core
-
 
 class Session:
     """The user's `unshare -mr` shell of the README, held open; commands run in it, in the lab's host network."""
@@ -65,6 +63,7 @@ def start(session, *options, env=None, name="net"):
     return process
 
 
+@pytest.mark.core
 def test_readme_session(session):
     """The README's commands, in one shell as its reader types them; only the prompt's pauses are added."""
     script = """

@@ -14,8 +14,6 @@ from lab.container import Container, start_ready, stop_ready
 from lab.guest import children, said, wait_for
 from lab.network import HOST4, HOST4_SECOND, HOST6, HOST6_SECOND, WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 MAC4, MAC6 = "52:55:0a:00:02:02", "52:56:00:00:00:02"
 
 
@@ -117,6 +115,7 @@ def test_silent_without_a_reason_to_speak(lab, container, start):
 # --- what -c sets ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 def test_configured(container, start):
     start("-c", "--mtu=9000", "--macaddress=52:54:00:12:34:56", container.pid, "tap7")
     links = container.out("ip addr")
@@ -128,6 +127,7 @@ def test_configured(container, start):
     assert hello(container) and not hello(container, WAN6)
 
 
+@pytest.mark.core
 def test_ipv6_by_router_advertisement_only(container, start):
     """Usable as soon as it is ready: no duplicate address detection goes on."""
     start("-c", "--enable-ipv6", container.pid)
@@ -167,6 +167,7 @@ def test_cidr(container, start):
     assert "198.51.100.2" in container.out("dig +short @10.41.0.3 wan.lab.test")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("mtu", [68, 300, 1500, 65521])
 def test_mtu(container, start, mtu):
     start("-c", f"--mtu={mtu}", container.pid)
@@ -186,6 +187,7 @@ def ask(frame, timeout=3):
 """
 
 
+@pytest.mark.core
 def test_arp(container, start):
     """For .2 and .3, with the gateway's MAC; for no other address of the network."""
     start("-c", container.pid)
@@ -196,12 +198,14 @@ for last in (2, 3, 1, 4, 15, 200):
 """).splitlines() == [f"2 {MAC4} {MAC4}", f"3 {MAC4} {MAC4}", *(f"{last} None None" for last in (1, 4, 15, 200))]
 
 
+@pytest.mark.core
 def test_arp_of_another_network(container, start):
     start("-c", "--cidr=10.41.0.0/16", container.pid)
     container.run("ping -c 1 -W 2 10.41.0.2; ping -c 1 -W 2 10.41.0.3")
     assert container.out("ip neigh").count("52:55:0a:29:00:02") == 2
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("words", [[], ["--disable-host-loopback"]], ids=["loopback", "no-loopback"])
 def test_pings_are_answered(container, start, words):
     start("-c", "-6", *words, container.pid)
@@ -209,6 +213,7 @@ def test_pings_are_answered(container, start, words):
         assert "1 received" in container.out(f"ping -c 1 -W 2 {address}")
 
 
+@pytest.mark.core
 def test_router_advertisement(container, start):
     start("-c", "-6", container.pid)
     assert container.python(SCAPY + """
@@ -222,6 +227,7 @@ print(reply[ICMPv6NDOptSrcLLAddr].lladdr)
 """).splitlines() == [f"{MAC6} fe80::2 1800 64 1 1 fd00:: 64 86400 14400", MAC6]
 
 
+@pytest.mark.core
 def test_dhcp(container, start):
     start("-c", container.pid)
     assert container.python(SCAPY + """
@@ -239,6 +245,7 @@ print(ack[BOOTP].yiaddr, options['message-type'], options['lease_time'], options
 """).splitlines() == ["10.0.2.15 10.0.2.2", "10.0.2.15 5 86400 10.0.2.2 10.0.2.2 10.0.2.3"]
 
 
+@pytest.mark.core
 def test_host_loopback_is_open_by_default(container, start):
     start("-c", container.pid)
     assert container.out("nc -w 5 10.0.2.2 8099").split()[0] == "127.0.0.1"
@@ -261,12 +268,14 @@ def test_closed_port_is_reset(container, start):
     assert "refused" in container.out("nc -v -w 5 10.0.2.2 9999 2>&1 || true")
 
 
+@pytest.mark.core
 def test_dns(container, start):
     start("-c", "-6", container.pid)
     for server in ("10.0.2.3", "fd00::3"):
         assert "198.51.100.2" in container.out(f"dig +short @{server} wan.lab.test")
 
 
+@pytest.mark.core
 def test_disable_dns(lab, container, start):
     """The address drops silently, over UDP and TCP, and nothing gets out to the host's network."""
     start("-c", "-6", "--disable-dns", container.pid)
@@ -355,6 +364,7 @@ def test_from_within_the_user_namespace(lab, container, start):
 # --- the end --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_removes_the_api_socket(lab, container, start, number):
     path = lab.path("api")
@@ -384,6 +394,7 @@ def ask(path, request):
         return json.loads(api.recv(2048))
 
 
+@pytest.mark.core
 def test_nobody_stays_inside(lab, container, start):
     """Once the network works there is one process, which the sandbox would confine; so there are no loopback ports."""
     path = lab.path("api")
@@ -394,6 +405,7 @@ def test_nobody_stays_inside(lab, container, start):
     assert hello(container)
 
 
+@pytest.mark.core
 def test_api_forwards_a_port(lab, container, start):
     """The socket works as soon as the program is ready."""
     path = lab.path("api")
@@ -410,6 +422,7 @@ def test_api_forwards_a_port(lab, container, start):
     assert ask(path, {"execute": "remove_hostfwd", "arguments": {"id": 1}}) == {"return": {}}
 
 
+@pytest.mark.core
 def test_clients_of_a_port(lab, container, start):
     """A client keeps its address; one on the host's loopback is the gateway."""
     path = lab.path("api")
@@ -451,6 +464,7 @@ def test_exit_fd(container, start, kind):
         os.close(read)
 
 
+@pytest.mark.core
 def test_ends_with_the_namespace(nothing_left, lab, start):
     container = Container(lab)
     process = start("-c", container.pid)
@@ -458,6 +472,7 @@ def test_ends_with_the_namespace(nothing_left, lab, start):
     assert process.wait(5) == 0
 
 
+@pytest.mark.core
 def test_killed(nothing_left, container, start):
     process = start("-c", container.pid)
     process.kill()

@@ -14,8 +14,6 @@ from lab.container import Container, start_ready, stop_ready
 from lab.guest import said, wait_for
 from lab.network import WAN4, WAN6
 
-pytestmark = pytest.mark.core
-
 ADDRESSES = ("ip link set lo up; ip addr add 10.0.2.100/24 dev {tap}; ip link set {tap} up mtu {mtu}; "
              "ip route add default via 10.0.2.2")
 
@@ -81,6 +79,7 @@ def persistent(container):
     return container
 
 
+@pytest.mark.core
 def test_attach_to_a_persistent_tap(lab, persistent, start):
     """RootlessKit's order: TAP up, program without -c, and the addresses once it is ready."""
     process = start("--mtu", "65520", "--disable-host-loopback", persistent.pid, "tap0")
@@ -95,6 +94,7 @@ def test_attach_to_a_persistent_tap(lab, persistent, start):
     assert "inet 10.0.2.100/24" in persistent.out("ip addr show dev tap0"), "the TAP stays, with its addresses"
 
 
+@pytest.mark.core
 def test_offloads_are_on(persistent, start):
     """What makes it fast: super-frames from the guest (IFF_VNET_HDR and TUNSETOFFLOAD worked)."""
     start(persistent.pid, "tap0")
@@ -146,6 +146,7 @@ def test_not_a_tap(lab, container):
 CONFINED = pytest.mark.parametrize("confined", [[], ["--enable-sandbox", "--enable-seccomp"]], ids=["free", "confined"])
 
 
+@pytest.mark.core
 @CONFINED
 def test_ends_with_the_process(nothing_left, lab, start, confined):
     """The descriptor keeps the namespace alive, so the process is watched."""
@@ -156,6 +157,7 @@ def test_ends_with_the_process(nothing_left, lab, start, confined):
     assert process.wait(5) == 0
 
 
+@pytest.mark.core
 def test_ends_with_the_process_of_a_path(nothing_left, lab, start):
     container = Container(lab)
     container.run("ip tuntap add name tap0 mode tap; ip link set tap0 up")
@@ -164,6 +166,7 @@ def test_ends_with_the_process_of_a_path(nothing_left, lab, start):
     assert process.wait(5) == 0
 
 
+@pytest.mark.core
 @CONFINED
 def test_ends_with_the_file(nothing_left, lab, start, confined):
     """A namespace that is mounted on a file, and deleted as `ip netns delete` does it."""
@@ -226,6 +229,7 @@ def tap_descriptor(container):
         os.close(fd)
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("flags", [IFF_TAP | IFF_NO_PI, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR], ids=["plain", "vnet"])
 @pytest.mark.parametrize("mtu", [1500, 65520])
 def test_tapfd(lab, container, tap_descriptor, start, flags, mtu):
@@ -242,6 +246,7 @@ def test_tapfd(lab, container, tap_descriptor, start, flags, mtu):
     assert errors.count("CsumErrors") == 3 and not re.search(r"CsumErrors +[1-9]", errors), errors
 
 
+@pytest.mark.core
 def test_tapfd_serves_dhcp(container, tap_descriptor, start):
     fd = tap_descriptor(IFF_TAP | IFF_NO_PI)
     start("--netns-type=tapfd", fd, fds=[fd])

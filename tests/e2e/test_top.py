@@ -9,9 +9,7 @@ import time
 import pytest
 
 from lab.guest import said, wait_for
-from lab.network import WAN4
-
-pytestmark = pytest.mark.core
+from lab.network import FAR4, WAN4
 
 
 @pytest.fixture
@@ -298,6 +296,23 @@ def test_refusals_and_drops(lab, tmux, listed):
     screen = terminal.wait_for(lambda it: it if "refused 1" in it else None)
     assert re.search(r"^refused 1: tcp 203\.0\.113\.2:80 1$", screen, re.M), screen
     assert re.search(r"^dropped \d+:.* policy-refused 1", screen, re.M), screen
+    terminal.keys("q")
+
+
+def test_names_of_remote_ends(lab, tmux, listed, runtime):
+    """As the guest has resolved them, over UDP and TCP, whether or not there is a flow log."""
+    guest = listed()
+    guest.run(["dig", "+tcp", "@10.0.2.3", "A", "far.lab.test"])
+    process = guest.popen(["/usr/bin/python3", "-c", f"""
+import socket, time
+held = [socket.create_connection((socket.gethostbyname('wan.lab.test'), 7)), socket.create_connection(('{FAR4}', 7))]
+print('connected', flush=True)
+time.sleep(60)
+"""], stdout=-1)
+    assert process.stdout.readline() == "connected\n"
+    terminal = tmux()
+    terminal.line(f"{lab.binary} top --interval 0.3")
+    terminal.wait_for(lambda it: "wan.lab.test:7" in it and "far.lab.test:7" in it)
     terminal.keys("q")
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import threading
+import time
 
 A, PTR, TXT, AAAA, OPT = 1, 12, 16, 28, 41
 
@@ -45,8 +46,8 @@ def _zone(label):
 
 
 class DnsServer:
-    def __init__(self, label, address, port=53, log=None, silent=False):
-        self.label, self.log, self.silent = label, log, silent
+    def __init__(self, label, address, port=53, log=None, silent=False, late=0.0):
+        self.label, self.log, self.silent, self.late = label, log, silent, late
         self.zone = _zone(label)
         self.names = {name for name, _ in self.zone}
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -78,6 +79,7 @@ class DnsServer:
                 if len(prefix) < 2:
                     return
                 reply = self.answer(stream.read(struct.unpack("!H", prefix)[0]), "tcp")
+                time.sleep(self.late)
                 if reply and not self.silent:
                     connection.sendall(struct.pack("!H", len(reply)) + reply)
 

@@ -19,6 +19,7 @@ from .namespace import Namespace, address, connect
 
 DNS4, DNS6 = "203.0.113.117", "2001:db8:4::53"
 OTHER_DNS4 = "203.0.113.118"  # the same zone, at an address that nobody is told
+HOSTILE_DNS4 = "203.0.113.119"  # hostile_dns.py
 SHARED4, SHARED6 = "203.0.113.74", "2001:db8:4::10"
 CDN4, MANY4, SHORT4, DENIED4, HINT4 = (f"203.0.113.{last}" for last in (75, 76, 77, 78, 79))
 DENIED6 = "2001:db8:4::14"
@@ -129,7 +130,7 @@ class NamedServers:
         self.namespace = Namespace("named")
         connect(lab.wan, "w-named", self.namespace, "n-wan")
         address(lab.wan, "w-named", "203.0.113.65/26", "2001:db8:4::1/64")
-        for last in (74, 75, 76, 77, 78, 79, 80, 117, 118):
+        for last in (74, 75, 76, 77, 78, 79, 80, 117, 118, 119):
             address(self.namespace, "n-wan", f"203.0.113.{last}/26")
         for last in ("10", "14", "20", "53"):
             address(self.namespace, "n-wan", f"2001:db8:4::{last}/64")
@@ -157,6 +158,13 @@ class NamedServers:
         wait_for(lambda: subprocess.run(
             self.namespace.command(["curl", "-skm2", "--resolve", f"{QUIC_NAMES[0]}:443:{QUIC4}", f"https://{QUIC_NAMES[0]}/"]),
             capture_output=True, check=False).stdout == QUIC_NAMES[0].encode(), 15, "Caddy")
+
+    def start_hostile(self):
+        """A name server for evil.test that gives out what it should not."""
+        server = pathlib.Path(__file__).with_name("hostile_dns.py")
+        process = self.lab.popen(self.namespace.command([server, HOSTILE_DNS4, CDN4, DENIED4]), stdout=subprocess.PIPE)
+        self.processes.append(process)
+        assert process.stdout.readline() == "ready\n"
 
     def start_unbound(self):
         """A resolver over TLS and HTTPS beside dnsmasq, at the address that nobody is told. Once."""

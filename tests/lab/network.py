@@ -25,6 +25,7 @@ HOST4_SECOND, HOST6_SECOND = "198.51.100.10", "2001:db8:1::10"  # for --outbound
 WAN4, WAN6 = "198.51.100.2", "2001:db8:1::2"
 WAN4_SECOND, WAN6_SECOND = "198.51.100.53", "2001:db8:1::53"  # second DNS server, and a second place to talk to
 SILENT4 = "198.51.100.54"  # a DNS server that never answers
+LATE4 = "198.51.100.55"  # and one that does so late, over TCP
 FAR4, FAR6 = "203.0.113.2", "2001:db8:2::2"
 UNREACHABLE4, UNREACHABLE6 = "192.0.2.70", "2001:db8:3:dead::1"
 BLACKHOLE4 = "203.0.113.130"
@@ -67,7 +68,7 @@ class Lab:
         connect(self.wan, "w-far", self.far, "f-wan")
         address(self.host, "h-wan", f"{HOST4}/24", f"{HOST6}/64", f"{HOST4_SECOND}/24",
                 f"{HOST6_SECOND}/64 preferred_lft 0")  # deprecated: never the source by itself
-        address(self.wan, "w-host", f"{WAN4}/24", f"{WAN6}/64", f"{WAN4_SECOND}/24", f"{SILENT4}/24",
+        address(self.wan, "w-host", f"{WAN4}/24", f"{WAN6}/64", f"{WAN4_SECOND}/24", f"{SILENT4}/24", f"{LATE4}/24",
                 f"{WAN6_SECOND}/64 preferred_lft 0")
         address(self.wan, "w-far", "203.0.113.1/26", "2001:db8:2::1/64")
         address(self.far, "f-wan", f"{FAR4}/26", f"{FAR6}/64")

@@ -145,6 +145,7 @@ def _wan(log):
     DnsServer("second", "198.51.100.53", log=log)
     DnsServer("second6", "2001:db8:1::53", log=log)
     DnsServer("silent", "198.51.100.54", log=log, silent=True)
+    DnsServer("late", "198.51.100.55", log=log, late=4.5)
     _start_iperf([5201, 5202])
 
 

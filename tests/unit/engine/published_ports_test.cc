@@ -4,6 +4,7 @@
 #include <set>
 
 #include "unit/engine/shard_fixture.hh"
+#include "unit/support/recorded_flows.hh"
 
 namespace sf::engine {
 namespace {
@@ -417,6 +418,60 @@ TEST_P(Published, UdpClientsThatGoOnAfterAnAnswerStay) {
   says(3000);
   EXPECT_TRUE(link_.sent.empty()) << "all have gone on: the next one is not heard";
   EXPECT_EQ(shard_->published().client_count(), 3U);
+}
+
+TEST_P(Published, AClientThatThereIsNoRoomForIsRecorded) {
+  RecordedFlows watch;
+  config_.watch = &watch;
+  config_.limits.published.udp_clients = 1;
+  start();
+  publish(Transport::udp, guest());
+  datagram(client(1000), pattern(1));
+  EXPECT_EQ(out_.send_udp(kGatewayMac, ip_to(remote(), wire::IpProtocol::udp), 80, 1000, pattern(9)),
+            link::Status::ok);
+  frame(built());
+  datagram(client(1000), pattern(1));
+  watch.told.clear();
+  for (int i = 0; i < 3; ++i) datagram(client(3000), pattern(1));
+  ASSERT_EQ(watch.told.size(), 1U) << "once for several datagrams";
+  const FlowEvent& told = watch.told[0].event;
+  EXPECT_EQ(told.kind, FlowEvent::Kind::refused);
+  EXPECT_EQ(told.protocol, FlowProtocol::udp);
+  EXPECT_EQ(told.cause, FlowCause::limit);
+  EXPECT_TRUE(told.inbound);
+  EXPECT_EQ(told.guest, (Endpoint{guest(), 80}));
+  EXPECT_EQ(told.remote, client(3000));
+  shard_.reset();
+}
+
+// Accepted by another shard, and more than the guest has answered.
+TEST_P(Published, AClientTooManyThatWasHandedOverIsRecorded) {
+  RecordedFlows watch;
+  config_.watch = &watch;
+  config_.limits.published.dialling = 1;
+  start();
+  for (std::uint16_t port = 1000; port < 1003; ++port)
+    shard_->published().adopt(UniqueFd(), client(port), {guest(), 80}, now_);
+  ASSERT_EQ(watch.told.size(), 1U);
+  EXPECT_EQ(watch.told[0].event.cause, FlowCause::limit);
+  EXPECT_EQ(watch.told[0].event.remote, client(1002));
+  shard_.reset();
+}
+
+// It would have to be an address of the other IP version inside.
+TEST_P(Published, AClientThatThereIsNoWayForIsRecorded) {
+  RecordedFlows watch;
+  config_.watch = &watch;
+  start();
+  const Address other = *Address::parse(v4() ? "fd00::100" : "10.0.2.100");
+  publish(Transport::tcp, other);
+  connect(client());
+  ASSERT_EQ(watch.told.size(), 1U);
+  EXPECT_EQ(watch.told[0].event.cause, FlowCause::unreachable);
+  EXPECT_EQ(watch.told[0].event.guest, (Endpoint{other, 80}));
+  EXPECT_EQ(watch.told[0].event.remote, client());
+  EXPECT_TRUE(watch.told[0].event.inbound);
+  shard_.reset();
 }
 
 }  // namespace

@@ -252,6 +252,47 @@ TEST_P(QuicFlowsTest, ASuperFrameThatBeginsAConnectionHasEarlyDataToo) {
   expect_refused();
 }
 
+TEST_P(QuicFlowsTest, ASuperFrameWithPartOfAHelloWaitsWithItsEarlyData) {
+  const Buffer early{0xd0, 0, 0, 0, 1, 1, 7, 1, 7, 2, 9, 9};  // 0-RTT
+  for (const std::string_view name : {"a.ok.test", "bad.test"}) {
+    start();
+    link_.sent.clear();
+    const Buffer whole = hello(name, 1500);
+    const Bytes bytes = whole;
+    Buffer both = seal({.number = 0}, crypto_frame(0, base::take(bytes, 900)));
+    const std::size_t size = both.size();
+    both.insert(both.end(), early.begin(), early.end());
+    send_segments(both, size);
+    EXPECT_EQ(left(), 0U);
+    EXPECT_TRUE(link_.sent.empty()) << "held, as they are apart";
+    send(seal({.number = 1}, crypto_frame(900, base::drop(bytes, 900))));
+    if (name == "a.ok.test") {
+      ASSERT_EQ(left(), 2U);
+      EXPECT_EQ(host_.datagrams[0].second, both);
+      EXPECT_EQ(host_.options[0].segment_size, size);
+    } else {
+      expect_refused();
+      EXPECT_EQ(left(), 0U);
+    }
+    host_.datagrams.clear();
+    host_.options.clear();
+  }
+}
+
+// Early data that comes first belongs to nothing, as it does apart.
+TEST_P(QuicFlowsTest, ASuperFrameWithEarlyDataBeforeTheHelloIsRefused) {
+  start();
+  const Buffer whole = hello("a.ok.test", 1500);
+  Buffer both = seal({.number = 0}, crypto_frame(0, base::take(whole, 900)));
+  const std::size_t size = both.size();
+  Buffer early{0xd0, 0, 0, 0, 1, 1, 7, 1, 7, 2, 9, 9};
+  early.resize(size, 9);
+  early.insert(early.end(), both.begin(), both.end());
+  send_segments(early, size);
+  expect_refused();
+  EXPECT_EQ(left(), 0U);
+}
+
 TEST_P(QuicFlowsTest, AnotherPolicyJudgesTheNameThatIsRemembered) {
   start();
   send(first_datagram("a.ok.test"));

@@ -149,6 +149,52 @@ TEST_F(FlowLogTest, AReaderThatHasGoneEndsTheLog) {
   EXPECT_THAT(said_, HasSubstr("its reader has gone; the network goes on"));
 }
 
+// As one whose standard error is a pipe that nobody reads.
+TEST_F(FlowLogTest, MessagesThatNobodyTakesHoldUpNeitherFlowsNorTheEnd) {
+  struct Stuck {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool said = false;
+    bool released = false;
+  };
+  const auto stuck = std::make_shared<Stuck>();
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  ::close(ends[0]);
+  auto output = Output::adopt(ends[1]);
+  ASSERT_TRUE(output);
+  const Log nobody_reads(LogLevel::info, [stuck](LogLevel, std::string_view) {
+    std::unique_lock lock(stuck->mutex);
+    stuck->said = true;
+    stuck->changed.notify_all();
+    stuck->changed.wait(lock, [&] { return stuck->released; });
+  });
+  made_ = std::make_unique<FlowLog>(*std::move(output), 1, clocks_, SipKey{1, 2}, nobody_reads, 10);
+  ASSERT_TRUE(made_->start());
+  tell(0, 1);
+  {
+    std::unique_lock lock(stuck->mutex);
+    stuck->changed.wait(lock, [&] { return stuck->said; });
+  }
+  std::thread rescue([stuck] {
+    std::unique_lock lock(stuck->mutex);
+    stuck->changed.wait_for(lock, 15s, [&] { return stuck->released; });
+    stuck->released = true;
+    stuck->changed.notify_all();
+  });
+  const auto before = std::chrono::steady_clock::now();
+  for (std::uint64_t id = 2; id <= 1000; ++id) tell(0, id);
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 1s);
+  made_.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, 8s);
+  {
+    const std::scoped_lock lock(stuck->mutex);
+    stuck->released = true;
+    stuck->changed.notify_all();
+  }
+  rescue.join();
+}
+
 TEST_F(FlowLogTest, NamesOfAnswersAreFoundAgain) {
   make_file(1, 10);
   // "a.test" is 192.0.2.1.

@@ -98,6 +98,17 @@ TEST_F(GateTest, OnlyAllowedNamesAreLearnt) {
   EXPECT_FALSE(admits());
 }
 
+// Where the gateway leads there, it would else be open for whoever has a name that is allowed.
+TEST_F(GateTest, NoNameLeadsToTheHostsLoopback) {
+  use({"allow a.test", "allow loopback:80"});
+  for (const char* text : {"127.0.0.1", "::1", "127.0.0.53"}) {
+    const Address loopback = *Address::parse(text);
+    EXPECT_TRUE(learn("a.test", 60, loopback));
+    EXPECT_FALSE(admits(Protocol::tcp, {loopback, 443})) << text;
+    EXPECT_TRUE(admits(Protocol::tcp, {loopback, 80})) << text;
+  }
+}
+
 TEST_F(GateTest, AnotherPolicyJudgesWhatWasLearnt) {
   use({"allow a.test", "allow b.test:443"});
   learn("a.test", 100);

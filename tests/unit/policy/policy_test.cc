@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <ctime>
 #include <random>
 
@@ -226,15 +227,18 @@ TEST(Policy, CostOfALookup) {
                                                   static_cast<std::uint8_t>(random())}));
   const std::vector<NameMatch> names{p.match("host42.example42.test"), p.match("a.b.domain43.test")};
   unsigned allowed = 0;
-  constexpr int kRounds = 50;
-  const std::clock_t start = std::clock();  // of this process alone: others may be busy
-  for (int round = 0; round < kRounds; ++round) {
+  double least = 1e9;
+  for (int round = 0; round < 100; ++round) {
+    const std::clock_t start = std::clock();  // of this process alone, and the best round: others may be busy
     for (const Address& address : addresses) {
       if (p.decide(Protocol::tcp, address, 443, names).allowed) ++allowed;
     }
+    least = std::min(least, static_cast<double>(std::clock() - start) * 1e9 / CLOCKS_PER_SEC / 4096);
   }
-  const double spent = static_cast<double>(std::clock() - start) * 1e9 / CLOCKS_PER_SEC;
-  std::printf("decide() with 10,001 rules: %.0f ns (%u allowed)\n", spent / (kRounds * 4096.0), allowed);
+  std::printf("decide() with 10,001 rules: %.0f ns (%u allowed)\n", least, allowed);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  EXPECT_LT(least, 200);
+#endif
 }
 
 }  // namespace

@@ -29,6 +29,7 @@ class RecordedFlows final : public FlowWatch {
     told.back().event.name = told.back().event.server_name = {};
   }
   void on_dns_answer(Bytes answer) override { answers.emplace_back(answer.begin(), answer.end()); }
+  std::string name_of(const Address&) const override { return name; }
 
   // "opened", "ended": what was told since the last time, without the details.
   std::vector<std::pair<FlowEvent::Kind, FlowCause>> take() {

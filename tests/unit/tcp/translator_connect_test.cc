@@ -257,7 +257,7 @@ TEST_F(TranslatorDns, TheNextOneHearsTheQuestionWhereTheFirstDoesNotAnswer) {
   EXPECT_EQ(Translator::deadline(flow()), now_ + Translator::kDnsAnswerTimeout);
   pass(Translator::kDnsAnswerTimeout);
   EXPECT_EQ(host_.connects, 2);
-  EXPECT_EQ(host_.open_sockets(), 1U);
+  EXPECT_EQ(host_.open_sockets(), 2U) << "the first one may answer yet";
   EXPECT_EQ(socket().to, host_.configured.servers[1]);
   guest({.at = 30, .length = 5, .fin = true});
   turn();
@@ -272,6 +272,7 @@ TEST_F(TranslatorDns, TheNextOneHearsTheQuestionWhereTheFirstDoesNotAnswer) {
   turn();
   EXPECT_EQ(heard_bytes(), pattern(50));
   EXPECT_TRUE(heard_fin());
+  EXPECT_TRUE(host_.sockets[0].closed) << "who answers is the one";
 }
 
 TEST_F(TranslatorDns, TheNextOneHearsTheQuestionWhereTheFirstEndsInstead) {
@@ -346,23 +347,6 @@ TEST_F(TranslatorDns, TheLastOneIsWaitedFor) {
   pass(Translator::kDnsAnswerTimeout + 1s);
   EXPECT_EQ(host_.connects, 1);
   EXPECT_FALSE(finished());
-}
-
-TEST_F(TranslatorDns, WithTheNextOneGoneTooTheGuestIsReset) {
-  connect(true);
-  connected();
-  turn();
-  learn_iss();
-  guest({.window = 100});
-  guest({.length = 30});
-  turn();
-  link_.sent.clear();
-  pass(Translator::kDnsAnswerTimeout);
-  socket().connected = HostError::refused;
-  event({.error = true});
-  EXPECT_TRUE(finished());
-  EXPECT_TRUE(heard_reset());
-  EXPECT_EQ(host_.open_sockets(), 0U);
 }
 
 TEST_F(TranslatorDns, AQuestionThatIsTooLongStaysWithItsServer) {

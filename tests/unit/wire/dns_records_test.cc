@@ -47,7 +47,7 @@ class Message {
   DnsAnswer read() { return read_dns_answer(bytes()).value(); }
 
  private:
-  std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(2000);
+  std::vector<std::uint8_t> buffer_ = std::vector<std::uint8_t>(65535);
   Writer out_{buffer_};
   std::uint16_t answers_ = 0;
 };
@@ -92,6 +92,13 @@ TEST(DnsAnswer, TakesHintsAndSeesKeys) {
   EXPECT_TRUE(Message("a.test").record("a.test", dns_type::kHttps, 60, with_ech).read().has_ech);
   EXPECT_TRUE(Message("a.test").record("b.test", dns_type::kSvcb, 60, with_ech).read().has_ech)
       << "somebody else's";
+}
+
+TEST(DnsAnswer, NothingHidesBehindThousandsOfRecords) {
+  Message message("a.test");
+  for (int i = 0; i < 5900; ++i) message.record(".", dns_type::kA, 60, {});
+  EXPECT_FALSE(message.read().has_ech);
+  EXPECT_TRUE(message.record(".", dns_type::kHttps, 60, {0, 1, 0, 0, 5, 0, 1, 9}).read().has_ech);
 }
 
 TEST(DnsAnswer, AnyBytesAreTaken) {

@@ -122,7 +122,7 @@ TEST(HttpHost, IsFoundOnceTheHeadersAreThere) {
   EXPECT_EQ(host(request).name, "a.test");
   EXPECT_EQ(host("GET / HTTP/1.1\nHost: a.test\n\n").name, "a.test");
   EXPECT_EQ(host("GET /\xc3\xbc HTTP/1.1\r\nHost: a.test\r\n\r\n").name, "a.test");
-  EXPECT_EQ(host("GET http://u@a.test:80/ HTTP/1.1\r\nHost: A.test\r\n\r\n").name, "a.test");
+  EXPECT_EQ(host("GET http://a.test:80/ HTTP/1.1\r\nHost: A.test\r\n\r\n").name, "a.test");
   EXPECT_EQ(host("CONNECT a.test:443 HTTP/1.1\r\n\r\n").name, "a.test");
 }
 
@@ -136,7 +136,12 @@ TEST(HttpHost, OthersAreToldApart) {
         "GET / HTTP/1.1\r\nX: 1\r\n Host: b.test\r\nHost: a.test\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01", "GET a.test HTTP/1.1\r\nHost: a.test\r\n\r\n", "SSH-2.0-x\r\n",
         "GET / HTTP/1.1\rHost: b.test\r\nHost: a.test\r\n\r\n", "GET / HTTP/1.1 \r\nHost: a.test\r\n\r\n",
-        "\r\nGET /\x01 HTTP/1.1\r\nHost: a.test\r\n\r\n", "GET /\tx HTTP/1.1\r\nHost: a.test\r\n\r\n"}) {
+        "\r\nGET /\x01 HTTP/1.1\r\nHost: a.test\r\n\r\n", "GET /\tx HTTP/1.1\r\nHost: a.test\r\n\r\n",
+        // What servers may find two hosts in.
+        "GET http://a.test@b.test/ HTTP/1.1\r\nHost: b.test\r\n\r\n",
+        "GET http://b.test\\@a.test/ HTTP/1.0\r\n\r\n", "GET http://b.test\\.a.test/ HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a.test:80@b.test\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost\x0b: b.test\r\nHost: a.test\r\n\r\n", "GET /\r\n", "GET / \r\n\r\n"}) {
     EXPECT_EQ(host(text).state, State::foreign) << text;
   }
   EXPECT_EQ(host("GET / HTTP/1.1\r\n" + std::string(kMaxServerNameBytes, 'x')).state, State::foreign);

@@ -1,5 +1,5 @@
 // How often something may be done, as a token bucket: ICMP errors be originated (RFC 4443 section 2.4 (f),
-// RFC 1812 section 4.3.2.8), half-open flows make room.
+// RFC 1812 section 4.3.2.8), half-open flows make room, refusals be recorded.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 #include "base/time.hh"
 
-namespace sf::engine {
+namespace sf::base {
 
 // Full at first. Kept as the time at which it will be full again, so that nothing has to be refilled.
 class RateLimit {
@@ -30,4 +30,4 @@ class RateLimit {
   Time full_at_ = Time::min();
 };
 
-}  // namespace sf::engine
+}  // namespace sf::base

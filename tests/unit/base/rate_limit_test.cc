@@ -1,8 +1,8 @@
-#include "engine/rate_limit.hh"
+#include "base/rate_limit.hh"
 
 #include <gtest/gtest.h>
 
-namespace sf::engine {
+namespace sf::base {
 namespace {
 
 int admitted(RateLimit& limit, Time now, int attempts) {
@@ -48,4 +48,4 @@ TEST(RateLimit, OfOne) {
 }
 
 }  // namespace
-}  // namespace sf::engine
+}  // namespace sf::base
