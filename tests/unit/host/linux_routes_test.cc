@@ -141,8 +141,9 @@ TEST(LinuxDatagramPath, ChoosesTheOutboundInterfaceButForLoopback) {
 // Its address alone says nothing of which link that is.
 TEST(LinuxDatagramPath, AnswersAClientOnItsOwnLink) {
   test::in_own_namespace([] {
-    if (!test::shell("ip link add link0 type dummy 2>/dev/null")) return test::kSkipped;
-    CHILD_EXPECT(test::shell("ip addr add fe80::77/64 dev link0 nodad && ip link set link0 up"));
+    if (!test::shell("ip link add link0 type veth peer name link1 2>/dev/null")) return test::kSkipped;
+    CHILD_EXPECT(test::shell(
+        "ip addr add fe80::77/64 dev link0 nodad && ip link set link1 up && ip link set link0 up"));
     CHILD_EXPECT(test::addresses_usable());
     HostRig rig;
     const auto port = rig.host.bind_datagram({Address(), 0}, 3);

@@ -453,8 +453,9 @@ TEST_F(LoopbackDatagramsTest, AnswersComeFromTheAddressThatWasAsked) {
 
 TEST_F(LoopbackDatagramsTest, AClientOnItsOwnLinkIsAnswered) {
   test::in_own_namespace([this] {
-    if (!test::shell("ip link add link0 type dummy 2>/dev/null")) return test::kSkipped;
-    CHILD_EXPECT(test::shell("ip addr add fe80::77/64 dev link0 nodad && ip link set link0 up"));
+    if (!test::shell("ip link add link0 type veth peer name link1 2>/dev/null")) return test::kSkipped;
+    CHILD_EXPECT(test::shell(
+        "ip addr add fe80::77/64 dev link0 nodad && ip link set link1 up && ip link set link0 up"));
     CHILD_EXPECT(test::addresses_usable());
     auto service = bind_udp_at({Address().plus(1), 0});
     CHILD_EXPECT(service);
