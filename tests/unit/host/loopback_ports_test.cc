@@ -328,6 +328,93 @@ TEST_F(LoopbackPortsTest, SocketsThatNeverArriveAreNotWaitedForForEver) {
   EXPECT_EQ(read_error(client), ECONNRESET);
 }
 
+TEST_F(LoopbackPortsTest, PatienceBeginsAnewWithEachSocketThatArrives) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd first = connected_to(true, port.rule.host_port);
+  answers_ = false;
+  turns();
+  Time now = loop_->now();
+  const auto lose = [&](unsigned times) {
+    for (unsigned lost = 0; lost < times; ++lost) {
+      while (asked_.empty()) now = std::max(now + 1ms, ports_->end_turn(now));
+      for (const auto& [kind, count] : std::exchange(asked_, {})) ports_->on_sockets(kind, {}, count);
+    }
+    while (asked_.empty()) now = std::max(now + 1ms, ports_->end_turn(now));
+  };
+  lose(LoopbackPorts::kStarvedTries * 3 / 4);
+  answer();
+  turns();
+  EXPECT_EQ(ports_->totals().opened, 1U);
+  const UniqueFd second = connected_to(true, port.rule.host_port);
+  turns();
+  lose(LoopbackPorts::kStarvedTries * 3 / 4);
+  EXPECT_EQ(ports_->totals().flows, 2U);
+}
+
+TEST_F(LoopbackPortsTest, APortTakesNoDescriptorThatIsKeptBack) {
+  const int next = Descriptors{}.next();
+  start({.descriptors = {next}});
+  const auto port = ports_->add(rule(true, 80));
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().error, HostError::no_descriptors);
+  EXPECT_EQ(Descriptors{}.next(), next);
+}
+
+// Of this process's sockets, the one with these ends.
+int socket_between(const Endpoint& local, const Endpoint& remote) {
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in6 at{};
+    sockaddr_in6 peer{};
+    socklen_t size = sizeof(at);
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) != 0) continue;
+    socklen_t peer_size = sizeof(peer);
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) continue;
+    if (endpoint_from(&at, size) == local && endpoint_from(&peer, peer_size) == remote) return fd;
+  }
+  return -1;
+}
+
+// A connection whose other end has vanished would stay for ever.
+TEST_F(LoopbackPortsTest, BothEndsAreProbed) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  const UniqueFd served = accepted(service);
+  ASSERT_TRUE(served);
+  for (const UniqueFd* far : {&client, &served}) {
+    sockaddr_in6 peer{};
+    socklen_t size = sizeof(peer);
+    ASSERT_EQ(::getpeername(far->get(), reinterpret_cast<sockaddr*>(&peer), &size), 0);
+    const int near = socket_between(endpoint_from(&peer, size), local_endpoint_of(far->get()));
+    ASSERT_GE(near, 0);
+    int on = 0;
+    socklen_t on_size = sizeof(on);
+    ASSERT_EQ(::getsockopt(near, SOL_SOCKET, SO_KEEPALIVE, &on, &on_size), 0);
+    EXPECT_EQ(on, 1) << (far == &client ? "the client's" : "the guest's");
+  }
+}
+
+TEST_F(LoopbackPortsTest, TheStateSaysWhoHasFinished) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  for (const bool client_first : {true, false}) {
+    const UniqueFd client = connected_to(true, port.rule.host_port);
+    turns();
+    const UniqueFd served = accepted(service);
+    ::shutdown(client_first ? client.get() : served.get(), SHUT_WR);
+    turns();
+    ASSERT_EQ(ports_->flows().size(), 1U);
+    EXPECT_STREQ(ports_->flows()[0].state, client_first ? "CLOSE-WAIT" : "FIN-WAIT-2");
+    ::shutdown(client_first ? served.get() : client.get(), SHUT_WR);
+    turns();
+  }
+}
+
 TEST_F(LoopbackPortsTest, FlowsAndTotals) {
   std::uint16_t inside = 0;
   const UniqueFd service = tcp_listener(true, inside);

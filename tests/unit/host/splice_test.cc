@@ -323,6 +323,70 @@ TEST_F(SpliceTest, WithoutADescriptorForAPipeTheBytesAreCopied) {
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
 }
 
+TEST_F(SpliceTest, APipeIsAsLargeAsAUserMayHave) {
+  const Pipe pipe = pool_.take();
+  ASSERT_TRUE(pipe.write);
+  EXPECT_EQ(::fcntl(pipe.write.get(), F_GETPIPE_SZ), SplicePool::kPipeSize);
+}
+
+TEST_F(SpliceTest, APipeTakesNoDescriptorThatIsKeptBack) {
+  const int next = Descriptors{}.next();
+  SplicePool pool(Descriptors{.limit = next});
+  EXPECT_FALSE(pool.take().read);
+  EXPECT_EQ(Descriptors{}.next(), next) << "and leaves none open";
+}
+
+TEST_F(SpliceTest, FewEmptyPipesAreKept) {
+  const int before = open_descriptors();
+  std::vector<Pipe> pipes;
+  for (std::size_t i = 0; i < SplicePool::kSparePipes + 4; ++i) pipes.push_back(pool_.take());
+  for (Pipe& pipe : pipes) pool_.give_back(std::move(pipe));
+  EXPECT_EQ(open_descriptors(), before + 2 * static_cast<int>(SplicePool::kSparePipes));
+}
+
+// What goes through a pipe never comes to the buffer. Twice: what was counted before must not count again.
+TEST_F(SpliceTest, AStreamThatGetsFewBytesIsCopiedAgain) {
+  for (const unsigned round : {1U, 2U}) {
+    const std::string text = pattern(8 << 20, 20 + round);
+    EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
+    const auto copied = [&](const std::string& word) {
+      EXPECT_EQ(carry(client_, guest_, word, word.size(), word.size()), word);
+      return std::equal(word.begin(), word.end(), pool_.buffer().begin());
+    };
+    EXPECT_FALSE(copied("first" + std::to_string(round))) << "it goes through a pipe for a while";
+    for (int i = 0; i < 10; ++i) static_cast<void>(copied("word" + std::to_string(round)));
+    EXPECT_TRUE(copied("last" + std::to_string(round)));
+  }
+}
+
+// Both have said all, and one has not heard all.
+TEST_F(SpliceTest, TheEndOfBothWaitsForWhatIsOnItsWay) {
+  connect_all(64 * 1024);
+  const std::string text = pattern(8 << 20, 31);
+  std::size_t put = 0;
+  for (int idle = 0; idle < 300;) {
+    const ssize_t n =
+        ::send(client_.get(), text.data() + put, text.size() - put, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0) put += static_cast<std::size_t>(n);
+    idle = n > 0 ? 0 : idle + 1;
+    turns(1);
+  }
+  ASSERT_LT(put, text.size()) << "more than all buffers hold";
+  ::shutdown(client_.get(), SHUT_WR);
+  ::shutdown(guest_.get(), SHUT_WR);
+  EXPECT_EQ(turns(), Outcome::waiting);
+  std::string got;
+  for (int idle = 0; got.size() < put && idle < 1000;) {
+    const std::string some = receive_some(guest_);
+    got += some;
+    idle = some.empty() ? idle + 1 : 0;
+    turns(1);
+    if (some.empty()) static_cast<void>(is_readable(guest_, 5));
+  }
+  EXPECT_TRUE(got == text.substr(0, put));
+  EXPECT_EQ(outcome_, Outcome::done);
+}
+
 TEST_F(SpliceTest, FinishingDeliversWhatTheGuestHasSaid) {
   send_all(guest_, "last words");
   guest_.reset();
