@@ -269,6 +269,8 @@ Totals Shard::totals() const {
 ShardStats Shard::stats() const {
   ShardStats stats = stats_;
   stats.pieces_in_use = pool_.in_use();
+  stats.timers = timers_.size();
+  stats.reassembly_memory = reassembly_.memory();
   return stats;
 }
 

@@ -83,6 +83,8 @@ struct ShardStats {
   std::uint64_t bytes_from_guest = 0;
   std::array<std::uint64_t, wire::kDropReasons> drops{};  // frames from the guest, by reason
   std::size_t pieces_in_use = 0;
+  std::size_t timers = 0;             // that run
+  std::size_t reassembly_memory = 0;  // in bytes
 };
 
 class Shard final : public host::Reactor, private services::DnsReplySink {
