@@ -1,7 +1,9 @@
-// What a hostile guest sends as fast as it can: SYNs, datagrams or fragments, from and to whatever numbers.
-// It needs a raw socket, which the guest's root has.
+// What a hostile guest sends as fast as it can: SYNs, segments of no connection (ack), datagrams or
+// fragments, from and to whatever numbers. It needs a raw socket, which the guest's root has. It ends after
+// --seconds, or when it is told to (SIGTERM).
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -34,6 +36,8 @@ void put32(std::uint8_t* at, std::uint32_t value) {
   put16(at + 2, value);
 }
 
+volatile sig_atomic_t told_to_end = 0;
+
 class Flood {
  public:
   explicit Flood(const Options& options)
@@ -46,15 +50,15 @@ class Flood {
         duration_(static_cast<std::int64_t>(options.real("seconds", 1) * 1e9)),
         socket_(socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW)) {
     check(socket_, "open a raw socket");
-    if (kind_ != "syn" && kind_ != "udp" && kind_ != "fragments")
-      give_up("a flood is of syn, udp or fragments");
+    if (kind_ != "syn" && kind_ != "ack" && kind_ != "udp" && kind_ != "fragments")
+      give_up("a flood is of syn, ack, udp or fragments");
   }
 
   int run() {
     const std::int64_t begin = now();
     std::uint64_t sent = 0;
     std::uint64_t refused = 0;
-    while (now() < begin + duration_) {
+    while (now() < begin + duration_ && told_to_end == 0) {
       if (rate_ > 0 && static_cast<std::int64_t>(sent) > rate_ * (now() - begin) / kSecond) {
         const timespec nap{.tv_sec = 0, .tv_nsec = kMillisecond};
         nanosleep(&nap, nullptr);
@@ -91,7 +95,7 @@ class Flood {
     packet[8] = 64;
     put32(&packet[12], from_);
     put32(&packet[16], to);
-    if (kind_ == "syn") {
+    if (kind_ == "syn" || kind_ == "ack") {
       packet[9] = IPPROTO_TCP;
       fill_syn(packet, to);
       size += kTcpHeader;
@@ -121,7 +125,7 @@ class Flood {
     put16(tcp + 2, port_ != 0 ? port_ : any_port());
     put32(tcp + 4, any());
     tcp[12] = 0x50;
-    tcp[13] = 0x02;  // SYN
+    tcp[13] = kind_ == "syn" ? 0x02 : 0x10;  // SYN, ACK
     put16(tcp + 14, 64240);
     std::uint32_t sum =
         (from_ >> 16) + (from_ & 0xffff) + (to >> 16) + (to & 0xffff) + IPPROTO_TCP + kTcpHeader;
@@ -149,6 +153,7 @@ class Flood {
 }  // namespace
 
 int flood(const Options& options) {
+  signal(SIGTERM, [](int) { told_to_end = 1; });
   return Flood(options).run();
 }
 

@@ -98,6 +98,7 @@ std::optional<Address> Address::parse(std::string_view text) {
 }
 
 std::string Address::to_string() const {
+  if (scope() != 0) return with_scope(0).to_string();
   if (is_v4()) return fmt::format("{}.{}.{}.{}", bytes_[12], bytes_[13], bytes_[14], bytes_[15]);
   // RFC 5952: the longest run of two or more zero groups becomes "::", the first one on a tie.
   std::size_t best_at = 8;

@@ -1,6 +1,8 @@
 // Addresses of both IP versions as one type, so that nothing above wire/ is written twice.
 //
-// An IPv4 address is held in its v4-mapped form (RFC 4291 section 2.5.5.2, ::ffff:a.b.c.d).
+// An IPv4 address is held in its v4-mapped form (RFC 4291 section 2.5.5.2, ::ffff:a.b.c.d). An IPv6 one of a
+// link may say which of the host's interfaces it is behind, in bits that are zero in such an address
+// (section 2.5.6).
 #pragma once
 
 #include <array>
@@ -68,6 +70,17 @@ class Address {
     return bytes_[0] == 0xfe && (bytes_[1] & 0xc0) == 0x80;
   }
 
+  // Of an IPv6 link-local address of the host's world: the index of the interface; 0: none was told.
+  [[nodiscard]] constexpr std::uint32_t scope() const {
+    return is_v6() && is_link_local() ? load_be32(&bytes_[4]) : 0;
+  }
+  // Of such an address; any other one stays as it is.
+  [[nodiscard]] constexpr Address with_scope(std::uint32_t scope) const {
+    Address a = *this;
+    if (is_v6() && is_link_local()) store_be32(&a.bytes_[4], scope);
+    return a;
+  }
+
   // The address `offset` further on; wraps within the last 32 bits.
   [[nodiscard]] constexpr Address plus(std::uint32_t offset) const {
     Address a = *this;
@@ -75,6 +88,7 @@ class Address {
     return a;
   }
 
+  // Without its scope.
   [[nodiscard]] std::string to_string() const;
 
   constexpr auto operator<=>(const Address&) const = default;

@@ -1,5 +1,5 @@
 // How often something may be done, as a token bucket: ICMP errors be originated (RFC 4443 section 2.4 (f),
-// RFC 1812 section 4.3.2.8), half-open flows make room, refusals be recorded.
+// RFC 1812 section 4.3.2.8), flows be opened that come to nothing, refusals be recorded.
 #pragma once
 
 #include <algorithm>
@@ -23,6 +23,8 @@ class RateLimit {
     full_at_ = full_at;
     return true;
   }
+  // Gives a token back that admit() has taken.
+  constexpr void give_back() { full_at_ = std::max(full_at_, Time::min() + interval_) - interval_; }
 
  private:
   Duration interval_;

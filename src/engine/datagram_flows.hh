@@ -87,6 +87,15 @@ class DatagramFlows {
   void for_each_idle(Visitor&& visit) {
     table_.for_each([&](Handle handle, Entry& entry) { visit(handle, entry.flow.last_active); });
   }
+  template <typename Visitor>
+  void for_each_handle(Visitor&& visit) {
+    table_.for_each([&](Handle handle, const Entry& entry) { visit(handle, entry.flow); });
+  }
+  // Null: it is gone.
+  [[nodiscard]] const Flow* get(Handle handle) {
+    const Entry* entry = table_.get(handle);
+    return entry != nullptr ? &entry->flow : nullptr;
+  }
   // Ends a flow. False: it is gone.
   bool end(Handle handle, FlowCause cause, Time now) {
     Entry* entry = table_.get(handle);

@@ -158,8 +158,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   const bool dns = route.kind == Route::Kind::dns;
   if (!syn || (dns && segment->destination_port != kDnsPort)) {
     if (!segment->flags.rst) drop(DropReason::no_listener);
-    if (!packet.source.is_unspecified())
-      tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
+    if (!packet.source.is_unspecified()) refuse_segment(in, key, *segment, now);
     return;
   }
   if (!may_forward(in, packet, now)) return;
@@ -170,7 +169,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
   bool audited = false;
   if (gate() != nullptr && !dns && !gate_admits(policy::Protocol::tcp, key, route.address, audited, now)) {
     drop(DropReason::policy_refused);
-    return tcp_translator_.refuse_segment(in.from, key.guest, key.remote, *segment);
+    return refuse_segment(in, key, *segment, now);
   }
   switch (tcp_.open(key, in.from, *segment, {route.address, dns, audited, inspector_for(key, route)}, now)) {
     case TcpFlows::Opened::yes:
@@ -183,6 +182,13 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
       drop(DropReason::flow_limit);
       break;
   }
+}
+
+void Shard::refuse_segment(const Ingress& in, const FlowKey& ends, const wire::TcpSegment& segment,
+                           Time now) {
+  if (segment.flags.rst) return;
+  if (!resets_.admit(now)) return drop(DropReason::rate_limited);
+  tcp_translator_.refuse_segment(in.from, ends.guest, ends.remote, segment);
 }
 
 std::unique_ptr<tcp::Inspector> Shard::inspector_for(const FlowKey& ends, const Route& route) {
@@ -302,15 +308,16 @@ void Shard::forward_udp(const Ingress& in, const wire::IpPacket& packet, const w
   }
   auto error = host::HostError::none;
   if (flow == nullptr) flow = udp_.find_or_open(ends.guest, in.from, error, now);
-  if (error == host::HostError::no_descriptors && room_.make(now)) {
-    flow = udp_.find_or_open(ends.guest, in.from, error, now);
-  }
+  const bool room = (error == host::HostError::no_descriptors && room_.make(now)) ||
+                    (flow == nullptr && udp_.full() && udp_room_.make(ends, now));
+  if (room) flow = udp_.find_or_open(ends.guest, in.from, error, now);
   if (flow == nullptr) {
     refusals_.refused(FlowProtocol::udp, udp_.full() ? FlowCause::limit : host::refusal_cause(error), ends,
                       now);
     drop(DropReason::flow_limit);
     return send_error(in, packet, host::icmp_error_for(error).value_or(IcmpError::admin_prohibited), now);
   }
+  if (!udp_room_.may_go(*flow, ends.remote, now)) return drop(DropReason::rate_limited);
   if (gate != nullptr) remember(*flow, generation, ends.remote);
   flow->audited = audited;
   if (!server.empty()) flow->remember_server(ends.remote, std::move(server));

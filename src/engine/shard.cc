@@ -18,7 +18,8 @@ Limits divided(const Limits& limits, unsigned count) {
                              &part.pieces, &part.published.dialling, &part.published.udp_clients}) {
     *limit = share(*limit, count);
   }
-  for (std::uint32_t* rate : {&part.errors_per_second, &part.error_burst}) {
+  for (std::uint32_t* rate :
+       {&part.errors_per_second, &part.error_burst, &part.resets_per_second, &part.reset_burst}) {
     *rate = static_cast<std::uint32_t>(share(*rate, count));
   }
   return part;
@@ -33,8 +34,13 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       to_guest_(link, config.network.gateway_mac, config.network.mtu, config.network.gateway_mac6),
       pool_(config.limits.pieces),
       errors_(config.limits.errors_per_second, config.limits.error_burst),
+      resets_(config.limits.resets_per_second, config.limits.reset_burst),
       tcp_translator_(host, to_guest_, config_.network, pool_, config.key),
-      udp_translator_(host, to_guest_, config_.network, [this](Time now) { return errors_.admit(now); }),
+      udp_translator_(
+          host, to_guest_, config_.network, [this](Time now) { return errors_.admit(now); },
+          [this](const Endpoint& guest, const Endpoint& remote, Time now) {
+            udp_room_.answered({guest, remote}, now);
+          }),
       icmp_translator_(host, to_guest_, config_.network, log,
                        [this](Time now) { return errors_.admit(now); }),
       tcp_(tcp_translator_, timers_, config.key, config.limits.tcp_flows, config.limits.half_open,
@@ -42,6 +48,7 @@ Shard::Shard(const ShardConfig& config, link::Link& link, host::Host& host, cons
       udp_(udp_translator_, timers_, config.key, TokenKind::udp, config.limits.udp_flows, config.watch),
       icmp_(icmp_translator_, timers_, config.key, TokenKind::icmp, config.limits.ping_flows, config.watch),
       room_(tcp_, udp_, icmp_, log),
+      udp_room_(udp_, config.key),
       quic_(config.key),
       refusals_(config.watch, config.key),
       published_(host, to_guest_, config_.network, config.guest, neighbours_, tcp_, udp_translator_, timers_,
@@ -262,6 +269,8 @@ Totals Shard::totals() const {
 ShardStats Shard::stats() const {
   ShardStats stats = stats_;
   stats.pieces_in_use = pool_.in_use();
+  stats.timers = timers_.size();
+  stats.reassembly_memory = reassembly_.memory();
   return stats;
 }
 

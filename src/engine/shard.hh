@@ -31,6 +31,7 @@
 #include "engine/room.hh"
 #include "engine/tcp_flows.hh"
 #include "engine/timer_heap.hh"
+#include "engine/udp_room.hh"
 #include "host/host.hh"
 #include "icmp/translator.hh"
 #include "link/link.hh"
@@ -56,6 +57,8 @@ struct Limits {
   unsigned frames_per_turn = 32;           // received before events of sockets have their turn again
   std::uint32_t errors_per_second = 1000;  // ICMP errors that we originate
   std::uint32_t error_burst = 200;
+  std::uint32_t resets_per_second = 5000;  // to segments of no flow
+  std::uint32_t reset_burst = 5000;
   PublishedPorts::Limits published{};
 };
 
@@ -80,6 +83,8 @@ struct ShardStats {
   std::uint64_t bytes_from_guest = 0;
   std::array<std::uint64_t, wire::kDropReasons> drops{};  // frames from the guest, by reason
   std::size_t pieces_in_use = 0;
+  std::size_t timers = 0;             // that run
+  std::size_t reassembly_memory = 0;  // in bytes
 };
 
 class Shard final : public host::Reactor, private services::DnsReplySink {
@@ -146,6 +151,8 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   void on_icmp(const Ingress& in, const wire::IpPacket& packet, Time now);
   [[nodiscard]] bool may_forward(const Ingress& in, const wire::IpPacket& packet, Time now);
   void send_error(const Ingress& in, const wire::IpPacket& packet, wire::IcmpError error, Time now);
+  // A reset in answer to a segment of no flow.
+  void refuse_segment(const Ingress& in, const FlowKey& ends, const wire::TcpSegment& segment, Time now);
   // The egress policy lets a datagram of `flow` (null: of a new one) pass; `audited`: thanks to an audit.
   template <typename Flow>
   [[nodiscard]] bool admits(policy::Protocol protocol, Flow* flow, std::uint32_t generation,
@@ -188,6 +195,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   PiecePool pool_;
   RateLimit errors_;
   RateLimit news_{kNewsPerSecond, kNewsAtOnce};  // for the other shards, of who is where inside
+  RateLimit resets_;
   TimerHeap timers_;
   Reassembly reassembly_;
   tcp::Translator tcp_translator_;
@@ -198,6 +206,7 @@ class Shard final : public host::Reactor, private services::DnsReplySink {
   Room::UdpFlows udp_;
   Room::PingFlows icmp_;
   Room room_;
+  UdpRoom udp_room_;
   QuicFlows quic_;
   RefusalRecords refusals_;
   PublishedPorts published_;

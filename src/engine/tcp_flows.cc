@@ -35,18 +35,16 @@ bool TcpFlows::on_segment(const FlowKey& key, const MacAddress& from, const wire
 
 TcpFlows::Opened TcpFlows::open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
                                 Destination to, Time now) {
-  if (half_open_ >= half_open_limit_) {
-    // Each costs several system calls. In a faster flood the rest of the SYNs is lost, and the flows that
-    // there are go on; a program that means it sends its SYN again.
-    if (!room_.admit(now)) return Opened::lost;
-    refuse_oldest_half_open(now);
-  }
+  const OpeningBudget::Charge charge = budget_.admit(key, now);
+  if (charge == OpeningBudget::Charge::none) return Opened::lost;
+  if (half_open_ >= half_open_limit_) refuse_oldest_half_open(now);
   if (table_.size() >= limit_) {
     translator_.refuse_segment(from, key.guest, key.remote, syn);
     return Opened::full;
   }
   const Handle handle = table_.insert(key, translator_.accept(key.guest, key.remote, syn, now), key, from);
   Entry& entry = table_.existing(handle);
+  entry.charge = charge;
   ++half_open_;
   begin_counting(entry);
   note_half_open(handle);
@@ -182,6 +180,8 @@ void TcpFlows::settle(Handle handle, Entry& entry, Time now) {
   if (entry.half_open && entry.flow.connection.phase() > Connection::Phase::syn_received) {
     entry.half_open = false;
     --half_open_;
+    if (entry.flow.connection.phase() != Connection::Phase::closed)
+      budget_.completed(entry.key, entry.charge, now);
   }
   if (entry.dialling && entry.flow.connection.phase() >= Connection::Phase::open) {
     entry.dialling = false;

@@ -9,8 +9,8 @@
 #include <optional>
 #include <vector>
 
-#include "base/rate_limit.hh"
 #include "engine/flow_table.hh"
+#include "engine/opening_budget.hh"
 #include "engine/timer_heap.hh"
 #include "engine/token.hh"
 #include "tcp/translator.hh"
@@ -27,12 +27,8 @@ class TcpFlows {
         table_(key),
         limit_(limit),
         half_open_limit_(half_open_limit),
-        watch_(watch) {}
-
-  // How often one that is half-open makes room for another: a flood of 10,000 SYNs a second takes a third of
-  // a CPU.
-  static constexpr std::uint32_t kRoomPerSecond = 10'000;
-  static constexpr std::uint32_t kRoomAtOnce = 10'000;
+        watch_(watch),
+        budget_(key) {}
 
   // Where a new flow would lead.
   struct Destination {
@@ -45,10 +41,9 @@ class TcpFlows {
   // place.
   [[nodiscard]] bool on_segment(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& segment,
                                 Time now);
-  // A SYN of no flow. Where too many are half-open, the oldest of those is refused to make room: a flood of
-  // SYNs towards hosts that never answer takes nothing from connections that do; so many times a second, that
-  // is, and what is beyond that is lost. `full`: there is no room for another flow at all, and the guest was
-  // told.
+  // A SYN of no flow. In a flood it is lost, which costs little (OpeningBudget). Where too many are
+  // half-open, the oldest of those is refused to make room: SYNs towards hosts that never answer take nothing
+  // from connections that do. `full`: there is no room for another flow at all, and the guest was told.
   enum class Opened { yes, lost, full };
   [[nodiscard]] Opened open(const FlowKey& key, const MacAddress& from, const wire::TcpSegment& syn,
                             Destination to, Time now);
@@ -104,6 +99,7 @@ class TcpFlows {
     Timer timer;
     bool in_turn = false;
     bool half_open = true;
+    OpeningBudget::Charge charge = OpeningBudget::Charge::none;  // to be given back once it is open
     bool inbound = false;
     bool dialling = false;
     tcp::State counted{};  // in by_state_
@@ -137,7 +133,7 @@ class TcpFlows {
   std::size_t half_open_ = 0;
   std::size_t dialling_ = 0;
   std::array<std::size_t, tcp::kStates> by_state_{};
-  RateLimit room_{kRoomPerSecond, kRoomAtOnce};
+  OpeningBudget budget_;
   std::deque<Handle> half_open_order_;  // oldest first; what is not half-open any more is passed over
   std::vector<Handle> turn_;
   std::vector<Handle> next_turn_;

@@ -14,7 +14,8 @@ SocketAddress::SocketAddress(const Endpoint& endpoint) {
     address_.v6 = {};
     address_.v6.sin6_family = AF_INET6;
     address_.v6.sin6_port = htons(endpoint.port);
-    address_.v6.sin6_addr = to_in6_addr(endpoint.address);
+    address_.v6.sin6_scope_id = endpoint.address.scope();
+    address_.v6.sin6_addr = to_in6_addr(endpoint.address.with_scope(0));
   }
 }
 
@@ -29,7 +30,7 @@ Endpoint endpoint_from(const void* address, std::size_t size) {
   if (family == AF_INET6 && size >= sizeof(sockaddr_in6)) {
     sockaddr_in6 in;
     std::memcpy(&in, address, sizeof(in));
-    return {address_from(in.sin6_addr), ntohs(in.sin6_port)};
+    return {address_from(in.sin6_addr).with_scope(in.sin6_scope_id), ntohs(in.sin6_port)};
   }
   return {};
 }

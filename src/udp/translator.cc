@@ -223,7 +223,8 @@ link::Status Translator::deliver(Flow& flow, Received run, Time now) {
   header.ttl = link::forwarded_ttl(first.ttl);
   header.traffic_class = first.traffic_class;
   header.dont_fragment = false;  // it may need to be fragmented to reach the guest
-  flow.seen_reply = true;
+  if (!std::exchange(flow.seen_reply, true) && answered_)
+    answered_(flow.guest, {*source, first.from.port}, now);
   flow.last_active = now;
   const link::Status status = to_guest_.send_udp(flow.guest_mac, header, first.from.port, flow.guest.port,
                                                  payload.bytes, payload.segment_size);

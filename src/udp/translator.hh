@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -50,6 +51,7 @@ struct Flow {
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
   Time last_active{};                       // of a datagram in either direction (RFC 4787 REQ-6)
   bool seen_reply = false;
+  std::uint32_t last_to = 0;  // a hash of where the guest's last datagram went; filled in by the engine
   std::uint64_t bytes_from_guest = 0;  // payload
   std::uint64_t bytes_to_guest = 0;
   bool queries_only = true;  // all that the guest has sent went to port 53
@@ -74,11 +76,16 @@ struct Counters {
 
 class Translator {
  public:
+  // The first datagram for a flow has come from `remote`, as the guest sees it.
+  using Answered = std::function<void(const Endpoint& guest, const Endpoint& remote, Time now)>;
   // `admit_error` is asked before each ICMP error to the guest; false: it is left out (RFC 4443 section 2.4
   // (f)).
   Translator(host::Host& host, link::ToGuest& to_guest, const link::Network& network,
-             link::Forwarding::AdmitError admit_error)
-      : host_(host), to_guest_(to_guest), forwarding_(host, to_guest, network, std::move(admit_error)) {}
+             link::Forwarding::AdmitError admit_error, Answered answered = {})
+      : host_(host),
+        to_guest_(to_guest),
+        forwarding_(host, to_guest, network, std::move(admit_error)),
+        answered_(std::move(answered)) {}
 
   // Opens the flow's socket, for which flow.guest must be set. `none`, or why it failed; then nothing is
   // open.
@@ -145,6 +152,7 @@ class Translator {
   host::Host& host_;
   link::ToGuest& to_guest_;
   link::Forwarding forwarding_;
+  Answered answered_;
   std::vector<std::uint8_t> gathered_;  // a run's payloads; empty until there is a first run
   // waiting_ is empty between turns; the other two are flush()'s own, and kept for their memory.
   Bytes waiting_memory_;

@@ -1,8 +1,9 @@
 """What a hostile or busy guest can do to itself: floods, and many connections. The program's memory and descriptors stay
 within bounds, and a well-behaved flow beside it keeps at least half of its throughput, and its DNS answers.
 
-The floods come at a rate, in packets per second. What comes faster than the program takes it fills the queue of the TAP,
-which is one for all of the guest's flows, and then the guest's kernel drops from all of them.
+What comes faster than the program takes it fills the queue of the TAP, which is one for all of the guest's flows, and then
+the guest's kernel drops from all of them. So floods come at a rate that the program takes while others use the machine, too.
+LOAD_RATE=0 has them come as fast as a CPU of the guest sends them: two quiet CPUs are needed for that, one of them for the flood.
 
 It measures shares of the machine, so it is no part of `make test`, which runs three labs side by side: `make test-load`.
 LOAD_SECONDS (of each flood) and LOAD_CONNECTIONS make it longer: `make load`."""
@@ -19,7 +20,7 @@ import pytest
 
 from lab import world
 from lab.guest import children, wait_for
-from lab.network import FAR4, WAN4
+from lab.network import FAR4, WAN4, WAN4_SECOND
 
 pytestmark = [pytest.mark.release, pytest.mark.load]
 
@@ -95,12 +96,18 @@ def dig(guest):
 
 
 @contextlib.contextmanager
-def attack(guest, *words, seconds=SECONDS + 4):
-    process = guest.popen([LOAD, "flood", f"--seconds={seconds}", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(0.5)
-    assert process.poll() is None, process.stderr.read()
-    yield
-    out, errors = process.communicate(timeout=seconds + 30)
+def attack(guest, *words):
+    """A flood for as long as the body takes."""
+    rate = os.environ.get("LOAD_RATE") or RATES.get(words[0].removeprefix("--kind="), RATE)
+    command = [LOAD, "flood", "--seconds=3600", f"--rate={rate}", *words]
+    process = guest.popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        time.sleep(0.5)
+        assert process.poll() is None, process.stderr.read()
+        yield
+    finally:
+        process.terminate()
+        out, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     said = json.loads(out)
     print(f"flood {' '.join(words)}: {said}")
@@ -133,34 +140,88 @@ def test_alone(make_guest):
     assert iperf(guest, 1) > 0.9 * MEGABITS and iperf(guest, 1, "-R") > 0.9 * MEGABITS
 
 
+DATAGRAMS = ["--kind=udp", "--to=203.0.113.0", "--spread=256"]
+SYNS_TO_NOBODY = ["--kind=syn", "--to=203.0.113.128", "--spread=64"]
+RATES = {"udp": 100_000}  # packets per second
+RATE = 200_000  # of other floods
+
+
 def test_syns_towards_nobody(make_guest):
     """Half-open ones are bounded, and the oldest make room."""
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=syn", "--to=203.0.113.128", "--spread=64", "--rate=20000")
+    beside(guest, watch, *SYNS_TO_NOBODY)
     assert watch.most <= watch.before + 4096 + 200
 
 
 def test_syns_that_are_refused(make_guest):
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=syn", f"--to={FAR4}", "--rate=5000")
+    beside(guest, watch, "--kind=syn", f"--to={FAR4}")
     assert watch.most <= watch.before + 4096 + 200
     watch.back()
 
 
-def test_datagrams_to_random_places(make_guest):
+def test_segments_of_no_connection(make_guest):
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=udp", "--to=203.0.113.0", "--spread=256", "--rate=50000")
-    assert watch.most <= watch.before + 8192 + 200
+    beside(guest, watch, "--kind=ack", f"--to={FAR4}")
+    assert watch.most <= watch.before + 200
+
+
+def test_datagrams_to_random_places(make_guest):
+    """All UDP flows that there may be are taken."""
+    guest = make_guest()
+    watch = Watch(guest)
+    beside(guest, watch, *DATAGRAMS)
+    assert watch.before + 8000 <= watch.most <= watch.before + 8192 + 200
+
+
+def test_new_flows_of_datagrams_when_all_are_taken(make_guest):
+    """Beside the flood to whom has answered before, and as soon as it has ended to anybody."""
+    guest = make_guest()
+    watch = Watch(guest)
+    ask = ["dig", "+short", "+tries=3", "+time=1"]
+    assert guest.out([*ask, f"@{WAN4}", "wan.lab.test"]).split() == [WAN4]
+    with watch, attack(guest, *DATAGRAMS):
+        wait_for(lambda: watch.descriptors() >= watch.before + 8190, 20, "all flows to be taken")
+        for _ in range(5):
+            # (It names tries that had no answer, too.)
+            assert guest.out([*ask, f"@{WAN4}", "wan.lab.test"], timeout=60).split()[-1] == WAN4
+    assert watch.descriptors() >= watch.before + 8190
+    time.sleep(1)
+    for _ in range(5):
+        assert guest.out(["dig", "+short", "+tries=1", "+time=2", f"@{WAN4_SECOND}", "wan.lab.test"]).split() == [WAN4]
 
 
 def test_fragments(make_guest):
     guest = make_guest()
     watch = Watch(guest)
-    beside(guest, watch, "--kind=fragments", f"--to={FAR4}", "--rate=50000")
+    beside(guest, watch, "--kind=fragments", f"--to={FAR4}")
     assert watch.most <= watch.before + 200
+
+
+def test_new_connections_beside_a_flood(make_guest, server):
+    """The first one to a server may have to say its SYN again. Those that follow are told from the flood."""
+    guest = make_guest()
+    with attack(guest, *SYNS_TO_NOBODY):
+        time.sleep(2)  # what may be opened at once is used up
+        begin = time.monotonic()
+        guest.out(["curl", "-sS", "-m", "25", f"http://{WAN4}/"])
+        first = time.monotonic() - begin
+        shots = [LOAD, "one-shots", f"--to={WAN4}", f"--seconds={SECONDS}", "--parallel=20"]
+        said = json.loads(guest.out(shots, timeout=60 + SECONDS))
+    print(f"the first one took {first:.2f} s; then {said}")
+    assert said["lost"] == 0 and said["rate"] > 200, said
+
+
+def test_thousands_at_once(make_guest, server):
+    """They come within milliseconds, and are no flood: none is refused or stands still."""
+    guest = make_guest()
+    ask = f"ulimit -n $(ulimit -Hn); exec {LOAD} one-shots --to={WAN4} --seconds=4 --parallel=3000"
+    said = json.loads(guest.out(ask, timeout=60))
+    print(said)
+    assert said["lost"] == 0 and said["count"] > 10_000, said
 
 
 def test_many_short_connections(make_guest, server):

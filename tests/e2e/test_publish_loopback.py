@@ -92,6 +92,25 @@ def test_a_client_is_reset_where_nobody_listens(lab, make_guest):
 
 
 @LOOPBACKS
+@pytest.mark.parametrize("addresses", ["none", "link-local", "both"])
+def test_a_guest_without_its_loopback(lab, request, session, address, addresses):  # noqa: F811
+    """Its lo is down, and so its kernel sends what is for 127.0.0.1 or ::1 along the default route: to us."""
+    process = test_seed_form.start(session, "--publish-loopback", "8080:80")
+    request.addfinalizer(lambda: lab.stop(process))
+    inside = "nsenter --net=net "
+    if addresses == "both":
+        session.run(inside + "ip addr add 10.0.2.100/24 dev tap0")
+        session.run(inside + "ip addr replace fd00::100/64 dev tap0 nodad")
+        session.run(inside + "ip route replace default via 10.0.2.2")
+    if addresses != "none":
+        session.run(inside + "ip link set tap0 up")
+        session.run(inside + "ip -6 route replace default via fe80::2 dev tap0")
+    begin = time.monotonic()
+    assert ask(lab, address, 8080) == "reset"
+    assert time.monotonic() - begin < 3
+
+
+@LOOPBACKS
 def test_udp(lab, make_guest, services, address):
     guest = make_guest("--publish-loopback", "udp/5300:53")
     services(guest, UDP_SERVICE % both(53))

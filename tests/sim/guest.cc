@@ -14,17 +14,20 @@ constexpr std::uint8_t kIcmpv6 = 58;
 
 }  // namespace
 
-Guest::Guest(World& world, const Plan& plan, SimLink& link)
-    : world_(world),
-      plan_(plan),
-      link_(link),
-      datagrams_(world, plan,
-                 [this](const Address& from, const Address& to, std::uint8_t protocol, Bytes packet) {
-                   const auto id = static_cast<std::uint16_t>(world_.random().next());
-                   for (Frame& frame : build_ip(addressing(from, to), protocol, packet, plan_.link.mtu, id)) {
-                     link_.from_guest(std::move(frame));
-                   }
-                 }) {}
+Guest::Guest(World& world, const Plan& plan, SimLink& link) : world_(world), plan_(plan), link_(link) {
+  begin_datagrams(plan);
+}
+
+void Guest::begin_datagrams(const Plan& plan) {
+  const auto send = [this](const Address& from, const Address& to, std::uint8_t protocol, Bytes packet) {
+    const auto id = static_cast<std::uint16_t>(world_.random().next());
+    for (Frame& frame : build_ip(addressing(from, to), protocol, packet, plan_.link.mtu, id)) {
+      link_.from_guest(std::move(frame));
+    }
+  };
+  if (datagrams_) past_datagrams_.push_back(std::move(datagrams_));
+  datagrams_ = std::make_unique<GuestDatagrams>(world_, plan, send);
+}
 
 void Guest::add_flow(Ledger& ledger) {
   const FlowPlan& flow = ledger.plan;
@@ -40,11 +43,30 @@ void Guest::add_flow(Ledger& ledger) {
     --flows_to_start_;
     tcp->start();
   });
-  connections_.emplace(std::pair{flow.guest, flow.server}, std::move(connection));
+  std::unique_ptr<GuestTcp>& place = connections_[{flow.guest, flow.server}];
+  if (place) past_connections_.push_back(std::move(place));
+  place = std::move(connection);
+}
+
+void Guest::fall_silent(const Endpoint& guest, const Endpoint& server) {
+  const auto found = connections_.find({guest, server});
+  if (found != connections_.end()) found->second->vanish();
+}
+
+std::vector<Ledger*> Guest::lose_power() {
+  std::vector<Ledger*> lost;
+  for (auto& [ends, connection] : connections_) {
+    if (!connection->started()) continue;
+    if (connection->pending()) lost.push_back(&connection->ledger());
+    connection->vanish();
+    past_connections_.push_back(std::move(connection));
+  }
+  std::erase_if(connections_, [](const auto& entry) { return entry.second == nullptr; });
+  return lost;
 }
 
 bool Guest::idle() const {
-  return flows_to_start_ == 0 && datagrams_.idle() &&
+  return flows_to_start_ == 0 && datagrams_->idle() &&
          std::ranges::none_of(connections_, [](const auto& entry) { return entry.second->pending(); });
 }
 
@@ -74,6 +96,7 @@ void Guest::on_frame(Frame frame, bool damaged) {
     if (!damaged) world_.violation("checksum", "{}", describe_frame(frame.bytes));
     return;
   }
+  if (listening_ && listening_(*parsed)) return;
   if (parsed->tcp) return on_tcp(*parsed);
   if (frame.offload.gso == wire::GsoType::udp) {
     frame.offload.checksum_needed = true;
@@ -133,7 +156,8 @@ void Guest::on_fragment(const wire::IpPacket& ip) {
 void Guest::on_upper_layer(const wire::IpPacket& ip, Bytes packet) {
   if (ip.protocol == kUdp) {
     if (const auto udp = wire::UdpDatagram::parse(packet)) {
-      datagrams_.on_udp({ip.source, udp->source_port}, {ip.destination, udp->destination_port}, udp->payload);
+      datagrams_->on_udp({ip.source, udp->source_port}, {ip.destination, udp->destination_port},
+                         udp->payload);
     } else {
       world_.violation("frame", "a malformed UDP datagram from {}", ip.source.to_string());
     }
@@ -149,7 +173,7 @@ void Guest::on_icmp(const wire::IpPacket& ip, Bytes packet) {
   if (!message) return world_.violation("frame", "a malformed ICMP message");
   const bool v4 = ip.source.is_v4();
   if (message->type == (v4 ? wire::icmpv4::kEchoReply : wire::icmpv6::kEchoReply)) {
-    return datagrams_.on_echo_reply(ip.source, ip.destination, *message);
+    return datagrams_->on_echo_reply(ip.source, ip.destination, *message);
   }
   if (!wire::icmp_error_from(message->type, message->code, v4)) return;
   const auto quoted = wire::parse_quoted_ip(message->body);
@@ -160,7 +184,7 @@ void Guest::on_icmp(const wire::IpPacket& ip, Bytes packet) {
     if (it != connections_.end()) it->second->on_unreachable();
     return;
   }
-  datagrams_.on_error(message->body);
+  datagrams_->on_error(message->body);
 }
 
 }  // namespace sf::sim

@@ -21,10 +21,21 @@ class Guest {
 
   // A connection that begins at its plan's time.
   void add_flow(Ledger& ledger);
+  // Loses all that it knows of connections, without a word to anybody. Those that were under way.
+  std::vector<Ledger*> lose_power();
+  // Of this connection it says not another word.
+  void fall_silent(const Endpoint& guest, const Endpoint& server);
+  // For what comes to ports that it listens at; true: it was for one of them. Datagrams as well.
+  using Listening = std::function<bool(const ParsedFrame& frame)>;
+  void listen(Listening listening) { listening_ = std::move(listening); }
+  // A segment or datagram of a listening port's.
+  void send(Frame frame) { link_.from_guest(std::move(frame)); }
+  // Takes the plan's datagrams, pings and queries up; those of the plan before are over.
+  void begin_datagrams(const Plan& plan);
   void on_frame(Frame frame, bool damaged);
   // No connection, datagram or ping is still to come or under way.
   [[nodiscard]] bool idle() const;
-  [[nodiscard]] const GuestDatagrams& datagrams() const { return datagrams_; }
+  [[nodiscard]] const GuestDatagrams& datagrams() const { return *datagrams_; }
 
  private:
   [[nodiscard]] Addressing addressing(const Address& from, const Address& to) const {
@@ -47,7 +58,11 @@ class Guest {
   std::map<std::pair<Endpoint, Endpoint>, std::unique_ptr<GuestTcp>> connections_;
   std::size_t flows_to_start_ = 0;
   std::map<std::pair<Address, std::uint32_t>, Pieces> reassembly_;
-  GuestDatagrams datagrams_;
+  std::unique_ptr<GuestDatagrams> datagrams_;
+  Listening listening_;
+  // Over, but the world's events may still refer to them.
+  std::vector<std::unique_ptr<GuestTcp>> past_connections_;
+  std::vector<std::unique_ptr<GuestDatagrams>> past_datagrams_;
 };
 
 }  // namespace sf::sim

@@ -33,7 +33,11 @@ GuestTcp::GuestTcp(World& world, Ledger& ledger, const LinkPlan& link, Emit emit
                      if (pending()) send_ack();
                    }),
       write_(world, [this] { application_write(); }),
-      read_(world, [this] { application_read(); }) {}
+      read_(world, [this] { application_read(); }),
+      keep_alive_(world, [this] { probe(); }),
+      fin_wait_(world, [this] {
+        if (pending()) end(GuestOutcome::gave_up);
+      }) {}
 
 std::uint32_t GuestTcp::clock() const {
   const auto ms =
@@ -55,6 +59,7 @@ bool GuestTcp::forgotten() const {
 // -------------------------------------------------------------------------------------------------------
 
 void GuestTcp::start() {
+  started_ = true;
   send_syn();
   if (plan_.close == GuestClose::never_answer) return end(GuestOutcome::vanished);
   retransmit_.set(kInitialTimeout);
@@ -108,8 +113,13 @@ void GuestTcp::establish(const wire::TcpSegment& segment) {
   window_sequence_ = 0;
   window_ack_ = 1;
   ack_now_ = true;
+  if (plan_.keep_alive != Duration{0}) keep_alive_.set(plan_.keep_alive);
   application_write();
   settle();
+}
+
+void GuestTcp::vanish() {
+  if (pending()) end(GuestOutcome::vanished);
 }
 
 void GuestTcp::on_unreachable() {
@@ -281,7 +291,13 @@ void GuestTcp::settle() {
     sender_.close();
   }
   output();
-  if (sender_.fin_acknowledged() && receiver_.fin_received()) end(GuestOutcome::done);
+  if (plan_.close == GuestClose::vanish_after_peer_fin && receiver_.fin_received()) {
+    return end(GuestOutcome::vanished);
+  }
+  if (sender_.fin_acknowledged() && receiver_.fin_received()) return end(GuestOutcome::done);
+  if (sender_.fin_acknowledged() && plan_.fin_wait != Duration{0} && !fin_wait_.armed()) {
+    fin_wait_.set(plan_.fin_wait);
+  }
 }
 
 void GuestTcp::end(GuestOutcome outcome) {
@@ -290,6 +306,8 @@ void GuestTcp::end(GuestOutcome outcome) {
   retransmit_.cancel();
   write_.cancel();
   read_.cancel();
+  keep_alive_.cancel();
+  fin_wait_.cancel();
   world_.note("guest: {} {}", ledger_.plan.guest.to_string(), to_string(outcome));
 }
 
@@ -342,6 +360,20 @@ void GuestTcp::send_ack() {
   unacknowledged_ = 0;
   delayed_ack_.cancel();
   last_ack_sent_ = receiver_.next();
+  emit_(segment, {}, 0);
+}
+
+// RFC 9293 section 3.8.4. Where something is on its way, that is probe enough.
+void GuestTcp::probe() {
+  if (!pending()) return;
+  keep_alive_.set(plan_.keep_alive);
+  if (sender_.unfinished()) return;
+  wire::TcpSegment segment;
+  segment.flags.ack = true;
+  segment.sequence = plan_.isn + static_cast<std::uint32_t>(sender_.acknowledged()) - 1;
+  segment.acknowledgment = receiver_.acknowledgment();
+  segment.window = receiver_.advertise();
+  put_options(segment);
   emit_(segment, {}, 0);
 }
 

@@ -24,9 +24,13 @@ class GuestTcp {
   void start();
   // With a checksum known to be right.
   void on_segment(const wire::TcpSegment& segment);
+  // Its machine has lost power.
+  void vanish();
   // An ICMP error about a segment of this connection.
   void on_unreachable();
 
+  [[nodiscard]] Ledger& ledger() const { return ledger_; }
+  [[nodiscard]] bool started() const { return started_; }
   [[nodiscard]] bool pending() const { return ledger_.outcome == GuestOutcome::pending; }
   // Its kernel answers nothing.
   [[nodiscard]] bool silent() const { return ledger_.outcome == GuestOutcome::vanished; }
@@ -49,6 +53,7 @@ class GuestTcp {
   void on_timer();
   void application_write();
   void application_read();
+  void probe();
   void settle();
   void end(GuestOutcome outcome);
   [[nodiscard]] std::uint32_t clock() const;
@@ -61,6 +66,7 @@ class GuestTcp {
   Emit emit_;
   GuestSender sender_;
   GuestReceiver receiver_;
+  bool started_ = false;
   bool established_ = false;
   bool timestamps_ = false;
   bool sack_ = false;
@@ -83,6 +89,8 @@ class GuestTcp {
   Timer delayed_ack_;
   Timer write_;
   Timer read_;
+  Timer keep_alive_;
+  Timer fin_wait_;
 };
 
 }  // namespace sf::sim

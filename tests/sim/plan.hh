@@ -33,11 +33,12 @@ struct LinkPlan {
 };
 
 enum class GuestClose : std::uint8_t {
-  after_send,      // FIN when all is sent
-  after_peer_fin,  // FIN when all is sent and the peer's FIN has come
-  abort,           // RST once `close_at` bytes have passed, both ways together
-  vanish,          // not another word once `close_at` bytes have passed
-  never_answer,    // a SYN and nothing more: half-open for good
+  after_send,             // FIN when all is sent
+  after_peer_fin,         // FIN when all is sent and the peer's FIN has come
+  abort,                  // RST once `close_at` bytes have passed, both ways together
+  vanish,                 // not another word once `close_at` bytes have passed
+  never_answer,           // a SYN and nothing more: half-open for good
+  vanish_after_peer_fin,  // acknowledges the peer's FIN, sends none, and says not another word
 };
 
 struct GuestPlan {
@@ -63,6 +64,8 @@ struct GuestPlan {
   bool odd_sizes = false;   // segments of any size, and retransmissions cut elsewhere than the first time
   double forged =
       0;  // chance, per segment with data that comes, that somebody else sends one in its name (RFC 5961)
+  Duration keep_alive{0};  // not 0: probes this often
+  Duration fin_wait{0};    // not 0: for so long it waits for the peer's FIN after its own, as a kernel does
   std::uint32_t isn = 0;
   std::uint32_t timestamp_offset = 0;
 };
@@ -82,6 +85,7 @@ enum class PeerClose : std::uint8_t {
   after_send,       // FIN when all is sent
   after_guest_fin,  // FIN when all is sent and the guest's FIN has come
   reset,            // RST once `close_at` bytes have passed, both ways together
+  never,            // no FIN
 };
 
 // The server behind one host socket.
@@ -97,6 +101,7 @@ struct PeerPlan {
   std::uint32_t receive_capacity = 65536;  // of the socket's receive buffer
   std::uint64_t read_chunk = 0;            // reads this much every read_interval; 0: all at once
   Duration read_interval{0};
+  std::uint64_t vanish_at = 0;  // not 0: once it has read and sent so many bytes, nothing more is heard
 };
 
 struct FlowPlan {

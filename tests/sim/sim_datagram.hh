@@ -26,6 +26,8 @@ class SimDatagram {
   [[nodiscard]] bool receive_error(host::DatagramError& error);
   [[nodiscard]] host::Readiness readiness() const;
   void close() { closed_ = true; }
+  // A datagram comes from outside.
+  void arrive(const Endpoint& from, FrameBytes payload) { answer(from, std::move(payload)); }
   // The number of the guest's socket that speaks through this one, once it has spoken.
   [[nodiscard]] std::optional<std::uint32_t> owner() const { return owner_; }
 

@@ -35,7 +35,9 @@ std::vector<SimHost::Event> SimHost::take_events() {
     const bool current = slot.serial == it->second;
     edges_.erase(it);
     if (!current) continue;
-    const host::Readiness now = slot.stream ? slot.stream->readiness() : slot.datagram->readiness();
+    const host::Readiness now = slot.listens  ? host::Readiness{.readable = !slot.clients.empty()}
+                                : slot.stream ? slot.stream->readiness()
+                                              : slot.datagram->readiness();
     if (now.readable || now.writable || now.read_closed || now.error || now.hang_up) {
       events.push_back({slot.token, now});
     }
@@ -81,6 +83,9 @@ void SimHost::free_slot(Slot& slot) {
   if (slot.datagram) closed_datagrams_.push_back(std::move(slot.datagram));
   if (slot.ledger != nullptr) slot.ledger->socket_open = false;
   slot.ledger = nullptr;
+  slot.at = {};
+  slot.listens = false;
+  slot.clients.clear();
   slot.serial = 0;
   --open_;
 }
@@ -192,6 +197,72 @@ void SimHost::close(SocketId socket) {
   if (slot->stream) slot->stream->close();
   if (slot->datagram) slot->datagram->close();
   free_slot(*slot);
+}
+
+void SimHost::keep_alive(SocketId socket) {
+  if (SimStream* const found = stream(socket, "keep_alive"); found != nullptr) found->keep_alive();
+}
+
+// --- published ports
+// -----------------------------------------------------------------------------------------------
+
+SimHost::Slot* SimHost::bound_to(const Endpoint& at, bool listens) {
+  const auto found = std::ranges::find_if(
+      slots_, [&](const Slot& slot) { return slot.serial != 0 && slot.at == at && slot.listens == listens; });
+  return found == slots_.end() ? nullptr : &*found;
+}
+
+tl::expected<SocketId, HostError> SimHost::listen_stream(const Endpoint& at, host::Token token,
+                                                         host::PortSharing /*sharing*/) {
+  ++activity_;
+  if (bound_to(at, true) != nullptr) return tl::unexpected(HostError::in_use);
+  const std::size_t slot = take_slot(token, fmt::format("listener at {}", at.to_string()));
+  slots_[slot].at = at;
+  slots_[slot].listens = true;
+  return SocketId{static_cast<std::uint32_t>(slot)};
+}
+
+tl::expected<SocketId, HostError> SimHost::bind_datagram(const Endpoint& at, host::Token token) {
+  ++activity_;
+  if (bound_to(at, false) != nullptr) return tl::unexpected(HostError::in_use);
+  const std::size_t slot = take_slot(token, fmt::format("UDP port at {}", at.to_string()));
+  slots_[slot].at = at;
+  slots_[slot].datagram = std::make_unique<SimDatagram>(world_, plan_, host::DatagramKind::udp,
+                                                        at.address.is_v4(), at.port, edge_of(slot));
+  return SocketId{static_cast<std::uint32_t>(slot)};
+}
+
+void SimHost::connect_client(const Endpoint& port, Ledger& ledger) {
+  Slot* const listener = bound_to(port, true);
+  if (listener == nullptr) return;
+  listener->clients.push_back(&ledger);
+  edge_of(static_cast<std::size_t>(listener - slots_.data()))();
+}
+
+void SimHost::send_to_port(const Endpoint& port, const Endpoint& from, FrameBytes payload) {
+  if (Slot* const bound = bound_to(port, false)) bound->datagram->arrive(from, std::move(payload));
+}
+
+tl::expected<host::Accepted, HostError> SimHost::accept_stream(SocketId socket) {
+  Slot* const listener = find(socket, "accept_stream");
+  if (listener == nullptr || !listener->listens) return tl::unexpected(HostError::other);
+  if (listener->clients.empty()) return tl::unexpected(HostError::would_block);
+  Ledger* const ledger = listener->clients.front();
+  listener->clients.pop_front();
+  const Endpoint peer = ledger->plan.server;
+  const std::size_t at = take_slot(0, fmt::format("client {}", peer.to_string()));
+  slots_[at].ledger = ledger;
+  ledger->socket_open = ledger->connected = true;
+  slots_[at].stream = std::make_unique<SimStream>(world_, ledger->plan.peer, ledger, edge_of(at));
+  return host::Accepted{SocketId{static_cast<std::uint32_t>(at)}, peer};
+}
+
+bool SimHost::watch(SocketId socket, host::Token token) {
+  SimStream* const found = stream(socket, "watch");
+  if (found == nullptr) return false;
+  slots_[static_cast<std::size_t>(socket)].token = token;
+  found->start_accepted();
+  return true;
 }
 
 // --- datagrams

@@ -1,6 +1,7 @@
 // The simulated host: sockets by number, reused at once like file descriptors, and their events.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -14,8 +15,12 @@ namespace sf::sim {
 class SimHost final : public host::Host {
  public:
   SimHost(World& world, const Plan& plan);
-  // What is known about connections to this server.
-  void add_flow(Ledger& ledger) { flows_.emplace(ledger.plan.server, &ledger); }
+  // What is known about connections to this server, from now on.
+  void add_flow(Ledger& ledger) { flows_[ledger.plan.server] = &ledger; }
+  // A client from `ledger.plan.server` comes to a published TCP port; it is lost where nobody listens.
+  void connect_client(const Endpoint& port, Ledger& ledger);
+  // A datagram comes to a published UDP port.
+  void send_to_port(const Endpoint& port, const Endpoint& from, FrameBytes payload);
 
   struct Event {
     host::Token token;
@@ -49,20 +54,17 @@ class SimHost final : public host::Host {
   [[nodiscard]] host::IoResult send(host::SocketId socket, std::span<const Bytes> pieces) override;
   [[nodiscard]] host::IoResult receive(host::SocketId socket, std::span<const MutBytes> into) override;
   void shutdown_send(host::SocketId socket) override;
-  // Published ports are not simulated.
-  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(const Endpoint&, host::Token,
-                                                                            host::PortSharing) override {
-    return tl::unexpected(host::HostError::other);
+  void keep_alive(host::SocketId socket) override;
+  // Published ports, each at an address and port of its own.
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> listen_stream(
+      const Endpoint& at, host::Token token, host::PortSharing sharing) override;
+  [[nodiscard]] tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId listener) override;
+  [[nodiscard]] bool watch(host::SocketId socket, host::Token token) override;
+  [[nodiscard]] tl::expected<host::SocketId, host::HostError> bind_datagram(const Endpoint& at,
+                                                                            host::Token token) override;
+  [[nodiscard]] Endpoint local_endpoint(host::SocketId socket) const override {
+    return slots_[static_cast<std::size_t>(socket)].at;
   }
-  [[nodiscard]] tl::expected<host::Accepted, host::HostError> accept_stream(host::SocketId) override {
-    return tl::unexpected(host::HostError::other);
-  }
-  [[nodiscard]] bool watch(host::SocketId, host::Token) override { return false; }
-  [[nodiscard]] tl::expected<host::SocketId, host::HostError> bind_datagram(const Endpoint&,
-                                                                            host::Token) override {
-    return tl::unexpected(host::HostError::other);
-  }
-  [[nodiscard]] Endpoint local_endpoint(host::SocketId) const override { return {}; }
   void abort(host::SocketId socket) override;
   [[nodiscard]] tl::expected<host::SocketId, host::HostError> open_datagram(host::DatagramKind kind, bool v4,
                                                                             host::Token token) override;
@@ -81,6 +83,9 @@ class SimHost final : public host::Host {
     Ledger* ledger = nullptr;
     std::unique_ptr<SimStream> stream;
     std::unique_ptr<SimDatagram> datagram;
+    Endpoint at;  // of a published port
+    bool listens = false;
+    std::deque<Ledger*> clients;  // that wait
   };
 
   [[nodiscard]] std::size_t take_slot(host::Token token, std::string what);
@@ -89,6 +94,7 @@ class SimHost final : public host::Host {
   [[nodiscard]] SimStream* stream(host::SocketId socket, const char* operation);
   [[nodiscard]] SimDatagram* datagram(host::SocketId socket, const char* operation);
   [[nodiscard]] std::function<void()> edge_of(std::size_t slot);
+  [[nodiscard]] Slot* bound_to(const Endpoint& at, bool listens);
   [[nodiscard]] Ledger* flow_for(const Endpoint& to);
 
   World& world_;

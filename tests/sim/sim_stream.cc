@@ -13,6 +13,10 @@ constexpr Duration kPrompt = 15us;
 // When Linux gives up an unanswered SYN (tcp_syn_retries 6).
 constexpr Duration kSynTimeout = 127s;
 constexpr std::uint64_t kPromptBurst = 65536;
+// When Linux gives up what is not acknowledged (tcp_retries2 15), and a peer that answers no probe
+// (LinuxHost::keep_alive: 60 s, then 9 times 15 s).
+constexpr Duration kRetransmission = 924s;
+constexpr Duration kKeepAlive = 195s;
 
 HostError error_of(ConnectOutcome outcome) {
   switch (outcome) {
@@ -42,6 +46,11 @@ void SimStream::start() {
     if (plan_.outcome == ConnectOutcome::accept) return connected();
     fail(State::failed, error_of(plan_.outcome));
   });
+}
+
+void SimStream::start_accepted() {
+  state_ = State::open;
+  wake_sender();
 }
 
 void SimStream::connected() {
@@ -115,6 +124,8 @@ void SimStream::check_accepted(std::span<const Bytes> pieces, std::size_t count)
 }
 
 void SimStream::wake_reader() {
+  maybe_vanish();
+  if (vanished_) return;
   if (reading_ || state_ == State::reset || (buffered() == 0 && (!shut_down_ || saw_fin_))) return;
   reading_ = true;
   world_.after(plan_.read_chunk == 0 ? kPrompt : plan_.read_interval, [this] { read_some(); });
@@ -122,7 +133,7 @@ void SimStream::wake_reader() {
 
 void SimStream::read_some() {
   reading_ = false;
-  if (state_ == State::reset) return;
+  if (state_ == State::reset || vanished_) return;
   const std::uint64_t chunk = plan_.read_chunk == 0 ? buffered() : plan_.read_chunk;
   consumed_ += std::min(chunk, buffered());
   if (shut_down_ && buffered() == 0) saw_fin_ = true;
@@ -161,9 +172,9 @@ void SimStream::shutdown_send() {
 // ------------------------------------------------------------------------------------------------
 
 void SimStream::wake_sender() {
-  if (sending_ || fin_arrived_ || state_ != State::open || closed_) return;
+  if (sending_ || fin_arrived_ || state_ != State::open || closed_ || vanished_) return;
   const bool more = arrived_ < plan_.send_bytes && available() < plan_.receive_capacity;
-  const bool ready_for_fin = may_send_fin() && plan_.close != PeerClose::reset;
+  const bool ready_for_fin = may_send_fin();
   if (!more && !ready_for_fin) return;
   sending_ = true;
   world_.after(plan_.send_chunk == 0 ? kPrompt : plan_.send_interval, [this] { send_some(); });
@@ -171,13 +182,14 @@ void SimStream::wake_sender() {
 
 void SimStream::send_some() {
   sending_ = false;
-  if (state_ != State::open || closed_) return;
+  if (state_ != State::open || closed_ || vanished_) return;
   const std::uint64_t chunk = plan_.send_chunk == 0 ? kPromptBurst : plan_.send_chunk;
   const std::uint64_t room =
       plan_.receive_capacity - std::min<std::uint64_t>(available(), plan_.receive_capacity);
   const std::uint64_t count = std::min({chunk, room, plan_.send_bytes - arrived_});
   arrived_ += count;
-  if (may_send_fin() && plan_.close != PeerClose::reset) fin_arrived_ = true;
+  if (may_send_fin()) fin_arrived_ = true;
+  maybe_vanish();
   if (count > 0 || fin_arrived_) on_edge_();
   wake_sender();
 }
@@ -222,6 +234,25 @@ void SimStream::maybe_reset() {
   world_.after(kPrompt, [this] {
     if (state_ == State::open) fail(State::reset, HostError::reset);
   });
+}
+
+// Of what the socket has from there on, nothing is ever acknowledged.
+void SimStream::maybe_vanish() {
+  const bool due = plan_.vanish_at != 0 && consumed_ + arrived_ >= plan_.vanish_at;
+  if (!due || state_ != State::open) return;
+  if (!std::exchange(vanished_, true) && kept_alive_) fail_after(kKeepAlive);
+  if (buffered() > 0 || shut_down_) fail_after(kRetransmission);
+}
+
+void SimStream::fail_after(Duration delay) {
+  world_.after(delay, [this] {
+    if (!closed_ && state_ == State::open) fail(State::failed, HostError::timed_out);
+  });
+}
+
+void SimStream::keep_alive() {
+  kept_alive_ = true;
+  if (vanished_) fail_after(kKeepAlive);
 }
 
 void SimStream::close() {

@@ -21,6 +21,8 @@ class SimStream {
   SimStream& operator=(const SimStream&) = delete;
 
   void start();
+  // It was accepted: connected from the beginning.
+  void start_accepted();
 
   // --- the socket's side
   // -----------------------------------------------------------------------------------------
@@ -30,6 +32,8 @@ class SimStream {
   void shutdown_send();
   void close();
   void abort();
+  // Whether the peer is there is asked, and found out.
+  void keep_alive();
   // An edge comes with the next room in the send buffer, as after a send() that was cut short.
   void want_space() { want_space_ = true; }
   [[nodiscard]] host::Readiness readiness() const;
@@ -48,11 +52,14 @@ class SimStream {
   void wake_sender();
   void send_some();
   void maybe_reset();
+  void maybe_vanish();
+  void fail_after(Duration delay);
   void end_graceful(const char* how);
   [[nodiscard]] std::uint64_t buffered() const { return accepted_ - consumed_; }
   [[nodiscard]] std::uint64_t available() const { return arrived_ - handed_; }
   [[nodiscard]] bool may_send_fin() const {
-    return arrived_ == plan_.send_bytes && (plan_.close != PeerClose::after_guest_fin || saw_fin_);
+    return plan_.close != PeerClose::never && plan_.close != PeerClose::reset &&
+           arrived_ == plan_.send_bytes && (plan_.close != PeerClose::after_guest_fin || saw_fin_);
   }
 
   World& world_;
@@ -73,6 +80,8 @@ class SimStream {
   std::uint64_t handed_ = 0;
   bool fin_arrived_ = false;
   bool sending_ = false;
+  bool vanished_ = false;  // the peer, by its plan
+  bool kept_alive_ = false;
 };
 
 }  // namespace sf::sim

@@ -27,8 +27,12 @@ class World {
  public:
   using Action = std::function<void()>;
 
+  // The clock starts away from zero, as a machine's does that has been up for a while.
+  static constexpr Time kStart{Duration{std::chrono::hours{50}}};
+
   // `trace` may be null; it is not owned. `choices`: see Random.
-  World(std::uint64_t seed, Bytes choices, Trace* trace) : random_(seed, choices), trace_(trace) {}
+  World(std::uint64_t seed, Bytes choices, Trace* trace, Time start = kStart)
+      : now_(start), random_(seed, choices), trace_(trace) {}
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -72,8 +76,7 @@ class World {
   void note_violation(const char* rule, std::string message);
   void note_line(const std::string& line);
 
-  // The clock starts away from zero, as a machine's does that has been up for a while.
-  Time now_{Duration{std::chrono::hours{50}}};
+  Time now_;
   Random random_;
   Trace* trace_;
   std::vector<Event> queue_;  // a heap, the next one first

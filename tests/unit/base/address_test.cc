@@ -127,6 +127,22 @@ TEST(Address, Kinds) {
   EXPECT_FALSE(a("fec0::1").is_link_local());
 }
 
+TEST(Address, ScopeOfALinksAddress) {
+  const Address plain = Address::parse("fe80::1").value();
+  const Address scoped = plain.with_scope(7);
+  EXPECT_EQ(plain.scope(), 0U);
+  EXPECT_EQ(scoped.scope(), 7U);
+  EXPECT_NE(scoped, plain);
+  EXPECT_EQ(scoped.with_scope(0), plain);
+  EXPECT_TRUE(scoped.is_link_local());
+  EXPECT_EQ(scoped.to_string(), "fe80::1");
+  for (const char* text : {"2001:db8:0:7::1", "169.254.1.1", "::1"}) {
+    const Address other = Address::parse(text).value();
+    EXPECT_EQ(other.scope(), 0U) << text;
+    EXPECT_EQ(other.with_scope(7), other) << text;
+  }
+}
+
 TEST(Address, PlusCountsInTheLast32Bits) {
   EXPECT_EQ(Address::v4(10, 0, 2, 255).plus(1), Address::v4(10, 0, 3, 0));
   EXPECT_EQ(Address::v4(255, 255, 255, 255).plus(1), Address::v4(0));

@@ -40,6 +40,15 @@ TEST(RateLimit, AfterAPauseNoMoreThanTheBurst) {
   EXPECT_EQ(admitted(limit, Time{3600s}, 60), 50);
 }
 
+TEST(RateLimit, WhatIsGivenBack) {
+  RateLimit limit(100, 50);
+  limit.give_back();
+  EXPECT_EQ(admitted(limit, Time{1s}, 60), 50) << "no more than the burst";
+  limit.give_back();
+  limit.give_back();
+  EXPECT_EQ(admitted(limit, Time{1s}, 60), 2);
+}
+
 TEST(RateLimit, OfOne) {
   RateLimit limit(1, 1);
   EXPECT_TRUE(limit.admit(Time{}));

@@ -163,7 +163,7 @@ TEST_P(FlowEvents, SynsThatAreLostInAFlood) {
   config_.limits.half_open = 1;
   start();
   std::uint16_t port = 1;
-  for (; port <= 1 + TcpFlows::kRoomAtOnce; ++port) frame(syn_frame(remote(), port));
+  for (; port <= OpeningBudget::kAtOnce; ++port) frame(syn_frame(remote(), port));
   EXPECT_EQ(drops(wire::DropReason::rate_limited), 0U);
   watch_.take();
   frame(syn_frame(remote(), port));

@@ -107,6 +107,18 @@ TEST_P(ShardPath, ASegmentOfNoFlow) {
   EXPECT_EQ(drops(DropReason::no_listener), 1U);
 }
 
+TEST_P(ShardPath, ManySegmentsOfNoFlow) {
+  config_.limits.reset_burst = 20;
+  start();
+  for (int i = 0; i < 100; ++i) hear(answer(500));
+  EXPECT_EQ(link_.sent.size(), 20U);
+  EXPECT_EQ(drops(DropReason::no_listener), 100U);
+  EXPECT_EQ(drops(DropReason::rate_limited), 80U);
+  now_ += 1s;
+  hear(answer(500));
+  EXPECT_EQ(link_.sent.size(), 21U);
+}
+
 TEST_P(ShardPath, TcpToTheNameServerAddress) {
   host_.configured.servers = {{Address::v4(192, 0, 2, 1), 53}};
   frame(syn_frame(dns(), 53));

@@ -187,14 +187,54 @@ TEST_F(TcpFlowsTest, TheOldestHalfOpenMakesRoom) {
 }
 
 // What a flood costs is bounded; a later SYN finds room again.
-TEST_F(TcpFlowsTest, RoomIsMadeSoOftenASecond) {
+TEST_F(TcpFlowsTest, SoManySynsThatNobodyAnswersAreTaken) {
   for (std::uint16_t port = 1; port <= kHalfOpen; ++port) ASSERT_TRUE(open(port));
   std::uint32_t opened = 0;
   for (std::uint16_t port = 100; port < 30100; ++port) opened += open(port) ? 1U : 0U;
-  EXPECT_EQ(opened, TcpFlows::kRoomAtOnce);
+  EXPECT_EQ(opened + kHalfOpen, OpeningBudget::kAtOnce);
   EXPECT_EQ(flows_.size(), kHalfOpen);
   now_ += 1ms;
   EXPECT_TRUE(open(40000));
+}
+
+TEST_F(TcpFlowsTest, SoManyThatAreRefusedAreTaken) {
+  std::uint32_t opened = 0;
+  for (std::uint16_t port = 1; port <= 10'000; ++port) {
+    if (!open(port)) continue;
+    ++opened;
+    socket_of(host_.sockets.size() - 1).connected = HostError::refused;
+    event(host_.sockets.size() - 1, {.error = true});
+  }
+  EXPECT_EQ(flows_.size(), 0U);
+  EXPECT_EQ(opened, OpeningBudget::kAtOnce);
+}
+
+TEST_F(TcpFlowsTest, AnyNumberThatIsCompletedIsTaken) {
+  for (std::uint16_t port = 1; port <= 2 * OpeningBudget::kAtOnce; ++port) {
+    establish(port);
+    wire::TcpSegment reset = syn(port, 1001);
+    reset.flags = {};
+    reset.flags.rst = true;
+    ASSERT_TRUE(hear(port, reset));
+    host_.current().closed = true;
+  }
+  EXPECT_EQ(flows_.size(), 0U);
+}
+
+// The host's answer alone says nothing of the guest: whoever forges its SYNs gets that as well.
+TEST_F(TcpFlowsTest, OneThatTheGuestResetsInsteadIsNotCompleted) {
+  std::uint32_t opened = 0;
+  for (std::uint16_t port = 1; port <= 10'000; ++port) {
+    if (!open(port)) continue;
+    ++opened;
+    connected(host_.sockets.size() - 1);
+    wire::TcpSegment reset = syn(port, 1001);
+    reset.flags = {};
+    reset.flags.rst = true;
+    ASSERT_TRUE(hear(port, reset));
+  }
+  EXPECT_EQ(flows_.size(), 0U);
+  EXPECT_EQ(opened, OpeningBudget::kAtOnce);
 }
 
 TEST_F(TcpFlowsTest, AnEstablishedOneIsNotHalfOpen) {

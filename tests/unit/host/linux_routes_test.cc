@@ -1,4 +1,6 @@
 // Datagrams where the path matters: MTU, outbound addresses, ping sockets. In namespaces of the tests' own.
+#include <net/if.h>
+
 #include <fstream>
 #include <sstream>
 
@@ -132,6 +134,36 @@ TEST(LinuxDatagramPath, ChoosesTheOutboundInterfaceButForLoopback) {
     CHILD_EXPECT(local.receive_from(from).size() == 7);
     CHILD_EXPECT(local.send_to(from, pattern(8)));
     CHILD_EXPECT(rig.receive(*socket, 1).size() == 1);
+    return 0;
+  });
+}
+
+// Its address alone says nothing of which link that is.
+TEST(LinuxDatagramPath, AnswersAClientOnItsOwnLink) {
+  test::in_own_namespace([] {
+    if (!test::shell("ip link add link0 type veth peer name link1 2>/dev/null")) return test::kSkipped;
+    CHILD_EXPECT(test::shell(
+        "ip addr add fe80::77/64 dev link0 nodad && ip link set link1 up && ip link set link0 up"));
+    CHILD_EXPECT(test::addresses_usable());
+    HostRig rig;
+    const auto port = rig.host.bind_datagram({Address(), 0}, 3);
+    CHILD_EXPECT(port);
+    const Address own = Address::parse("fe80::77")->with_scope(::if_nametoindex("link0"));
+    const Peer client(SOCK_DGRAM, own);
+    CHILD_EXPECT(client.send_to({own, rig.host.local_endpoint(*port).port}, pattern(5)));
+    Endpoint from;
+    std::optional<Address> to;
+    CHILD_EXPECT(rig.run_until([&] {
+      for (const ReceivedDatagram& one : rig.host.receive_datagrams(*port)) {
+        from = one.from;
+        to = one.to;
+      }
+      return from.port != 0;
+    }));
+    CHILD_EXPECT(from == client.endpoint());
+    CHILD_EXPECT(from.address.scope() != 0);
+    CHILD_EXPECT(rig.host.send_datagram(*port, from, pattern(7), {.source = to}) == HostError::none);
+    CHILD_EXPECT(client.receive().size() == 7);
     return 0;
   });
 }

@@ -1,6 +1,7 @@
 #include "host/loopback_ports.hh"
 
 #include <gtest/gtest.h>
+#include <net/if.h>
 #include <sys/timerfd.h>
 
 #include <csignal>
@@ -8,6 +9,8 @@
 #include "host/linux_address.hh"
 #include "host/linux_listen.hh"
 #include "unit/host/loopback_support.hh"
+#include "unit/support/own_namespace.hh"
+#include "unit/support/recorded_flows.hh"
 
 namespace sf::host {
 namespace {
@@ -200,6 +203,73 @@ TEST_F(LoopbackPortsTest, AnAddressInsideHasNoOtherVersion) {
   EXPECT_TRUE(accepted(service));
 }
 
+TEST_F(LoopbackPortsTest, WhereAnAddressInsideRefusesNoOtherIsTried) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(false, inside);
+  const LoopbackPort port = add(rule(true, inside, 0, Address::v4(127, 0, 0, 1)));
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  EXPECT_EQ(read_error(client), ECONNRESET);
+  EXPECT_FALSE(accepted(service, 0));
+}
+
+TEST_F(LoopbackPortsTest, TheEndOfTheProgramDeliversWhatTheGuestHasSaid) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  UniqueFd served = accepted(service);
+  send_all(served, "last words");
+  served.reset();
+  ports_.reset();
+  EXPECT_EQ(receive_to_end(client), "last words");
+}
+
+TEST_F(LoopbackPortsTest, AWatchIsToldOfConnections) {
+  RecordedFlows flows;
+  ports_->set_watch(&flows);
+  std::uint16_t inside = 0;
+  UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  UniqueFd client = connected_to(true, port.rule.host_port);
+  const Endpoint peer = local_endpoint_of(client.get());
+  turns();
+  UniqueFd served = accepted(service);
+  send_all(client, "12345");
+  send_all(served, "123");
+  turns();
+  client.reset();
+  served.reset();
+  turns();
+  ASSERT_EQ(flows.told.size(), 2U);
+  const FlowEvent& ended = flows.told[1].event;
+  EXPECT_EQ(flows.told[0].event.kind, FlowEvent::Kind::opened);
+  EXPECT_EQ(ended.kind, FlowEvent::Kind::ended);
+  EXPECT_TRUE(ended.inbound && ended.loopback);
+  EXPECT_EQ(ended.remote, peer);
+  EXPECT_EQ(ended.guest, (Endpoint{Address::v4(127, 0, 0, 1), inside}));
+  EXPECT_EQ(ended.counts.bytes_to_guest, 5U);
+  EXPECT_EQ(ended.counts.bytes_from_guest, 3U);
+  flows.told.clear();
+
+  using Told = std::pair<FlowEvent::Kind, FlowCause>;
+  client = connected_to(true, port.rule.host_port);
+  turns();
+  served = accepted(service);
+  ::shutdown(served.get(), SHUT_WR);
+  turns();
+  ::shutdown(client.get(), SHUT_WR);
+  turns();
+  EXPECT_EQ(flows.take(), (std::vector<Told>{{FlowEvent::Kind::opened, FlowCause::none},
+                                             {FlowEvent::Kind::ended, FlowCause::finished}}));
+  service.reset();
+  client = connected_to(true, port.rule.host_port);
+  turns();
+  EXPECT_EQ(flows.take(), (std::vector<Told>{{FlowEvent::Kind::refused, FlowCause::guest_refused}}));
+  ports_->set_watch(nullptr);
+}
+
 TEST_F(LoopbackPortsTest, ATakenPortIsAnErrorAndLeavesNothing) {
   std::uint16_t taken = 0;
   const UniqueFd other = tcp_listener(false, taken);
@@ -326,6 +396,97 @@ TEST_F(LoopbackPortsTest, SocketsThatNeverArriveAreNotWaitedForForEver) {
   EXPECT_EQ(read_error(client), ECONNRESET);
 }
 
+TEST_F(LoopbackPortsTest, PatienceBeginsAnewWithEachSocketThatArrives) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd first = connected_to(true, port.rule.host_port);
+  answers_ = false;
+  turns();
+  Time now = loop_->now();
+  const auto lose = [&](unsigned times) {
+    for (unsigned lost = 0; lost < times; ++lost) {
+      while (asked_.empty()) now = std::max(now + 1ms, ports_->end_turn(now));
+      for (const auto& [kind, count] : std::exchange(asked_, {})) ports_->on_sockets(kind, {}, count);
+    }
+    while (asked_.empty()) now = std::max(now + 1ms, ports_->end_turn(now));
+  };
+  lose(LoopbackPorts::kStarvedTries * 3 / 4);
+  answer();
+  turns();
+  EXPECT_EQ(ports_->totals().opened, 1U);
+  const UniqueFd second = connected_to(true, port.rule.host_port);
+  turns();
+  lose(LoopbackPorts::kStarvedTries * 3 / 4);
+  // Given up, it would be tried over IPv6.
+  ASSERT_FALSE(asked_.empty());
+  EXPECT_TRUE(asked_.back().first.v4);
+}
+
+TEST_F(LoopbackPortsTest, APortTakesNoDescriptorThatIsKeptBack) {
+  const int next = Descriptors{}.next();
+  start({.descriptors = {next}});
+  const auto port = ports_->add(rule(true, 80));
+  ASSERT_FALSE(port);
+  EXPECT_EQ(port.error().error, HostError::no_descriptors);
+  EXPECT_EQ(Descriptors{}.next(), next);
+}
+
+// Of this process's sockets, the one with these ends.
+int socket_between(const Endpoint& local, const Endpoint& remote) {
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in6 at{};
+    sockaddr_in6 peer{};
+    socklen_t size = sizeof(at);
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) != 0) continue;
+    socklen_t peer_size = sizeof(peer);
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &peer_size) != 0) continue;
+    if (endpoint_from(&at, size) == local && endpoint_from(&peer, peer_size) == remote) return fd;
+  }
+  return -1;
+}
+
+// A connection whose other end has vanished would stay for ever.
+TEST_F(LoopbackPortsTest, BothEndsAreProbedAndNeverWaitedFor) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  const UniqueFd client = connected_to(true, port.rule.host_port);
+  turns();
+  const UniqueFd served = accepted(service);
+  ASSERT_TRUE(served);
+  for (const UniqueFd* far : {&client, &served}) {
+    sockaddr_in6 peer{};
+    socklen_t size = sizeof(peer);
+    ASSERT_EQ(::getpeername(far->get(), reinterpret_cast<sockaddr*>(&peer), &size), 0);
+    const int near = socket_between(endpoint_from(&peer, size), local_endpoint_of(far->get()));
+    ASSERT_GE(near, 0);
+    int on = 0;
+    socklen_t on_size = sizeof(on);
+    ASSERT_EQ(::getsockopt(near, SOL_SOCKET, SO_KEEPALIVE, &on, &on_size), 0);
+    EXPECT_EQ(on, 1) << (far == &client ? "the client's" : "the guest's");
+    // The process inside has made it as it likes.
+    EXPECT_NE(::fcntl(near, F_GETFL) & O_NONBLOCK, 0) << "this process would wait for it";
+  }
+}
+
+TEST_F(LoopbackPortsTest, TheStateSaysWhoHasFinished) {
+  std::uint16_t inside = 0;
+  const UniqueFd service = tcp_listener(true, inside);
+  const LoopbackPort port = tcp(inside);
+  for (const bool client_first : {true, false}) {
+    const UniqueFd client = connected_to(true, port.rule.host_port);
+    turns();
+    const UniqueFd served = accepted(service);
+    ::shutdown(client_first ? client.get() : served.get(), SHUT_WR);
+    turns();
+    ASSERT_EQ(ports_->flows().size(), 1U);
+    EXPECT_STREQ(ports_->flows()[0].state, client_first ? "CLOSE-WAIT" : "FIN-WAIT-2");
+    ::shutdown(client_first ? served.get() : client.get(), SHUT_WR);
+    turns();
+  }
+}
+
 TEST_F(LoopbackPortsTest, FlowsAndTotals) {
   std::uint16_t inside = 0;
   const UniqueFd service = tcp_listener(true, inside);
@@ -447,6 +608,28 @@ TEST_F(LoopbackDatagramsTest, AnswersComeFromTheAddressThatWasAsked) {
   EXPECT_EQ(reply(service), "x");
   turns();
   EXPECT_EQ(receive_some(client), "re:x");
+}
+
+TEST_F(LoopbackDatagramsTest, AClientOnItsOwnLinkIsAnswered) {
+  test::in_own_namespace([this] {
+    if (!test::shell("ip link add link0 type veth peer name link1 2>/dev/null")) return test::kSkipped;
+    CHILD_EXPECT(test::shell(
+        "ip addr add fe80::77/64 dev link0 nodad && ip link set link1 up && ip link set link0 up"));
+    CHILD_EXPECT(test::addresses_usable());
+    auto service = bind_udp_at({Address().plus(1), 0});
+    CHILD_EXPECT(service);
+    const LoopbackPort port = udp(local_endpoint_of(service->get()).port);
+    const Address own = Address::parse("fe80::77")->with_scope(::if_nametoindex("link0"));
+    const UniqueFd client = bind_udp_at({own, 0}).value();
+    const SocketAddress asked({own, port.rule.host_port});
+    CHILD_EXPECT(::connect(client.get(), asked.get(), asked.size()) == 0);
+    send_all(client, "x");
+    turns();
+    CHILD_EXPECT(reply(*service) == "x");
+    turns();
+    CHILD_EXPECT(receive_some(client) == "re:x");
+    return 0;
+  });
 }
 
 // Its socket holds a namespace that may end before the program: for the least time that a NAT may take.

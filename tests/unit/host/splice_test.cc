@@ -323,6 +323,55 @@ TEST_F(SpliceTest, WithoutADescriptorForAPipeTheBytesAreCopied) {
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
 }
 
+TEST_F(SpliceTest, APipeIsAsLargeAsAUserMayHave) {
+  const Pipe pipe = pool_.take();
+  ASSERT_TRUE(pipe.write);
+  EXPECT_EQ(::fcntl(pipe.write.get(), F_GETPIPE_SZ), SplicePool::kPipeSize);
+}
+
+TEST_F(SpliceTest, APipeTakesNoDescriptorThatIsKeptBack) {
+  const int next = Descriptors{}.next();
+  SplicePool pool(Descriptors{.limit = next});
+  EXPECT_FALSE(pool.take().read);
+  EXPECT_EQ(Descriptors{}.next(), next) << "and leaves none open";
+}
+
+TEST_F(SpliceTest, FewEmptyPipesAreKept) {
+  const int before = open_descriptors();
+  std::vector<Pipe> pipes;
+  for (std::size_t i = 0; i < SplicePool::kSparePipes + 4; ++i) pipes.push_back(pool_.take());
+  for (Pipe& pipe : pipes) pool_.give_back(std::move(pipe));
+  EXPECT_EQ(open_descriptors(), before + 2 * static_cast<int>(SplicePool::kSparePipes));
+}
+
+// What goes through a pipe never comes to the buffer. Twice: what was counted before must not count again.
+TEST_F(SpliceTest, AStreamThatGetsFewBytesIsCopiedAgain) {
+  for (const unsigned round : {1U, 2U}) {
+    const std::string text = pattern(8 << 20, 20 + round);
+    EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
+    const auto copied = [&](const std::string& word) {
+      EXPECT_EQ(carry(client_, guest_, word, word.size(), word.size()), word);
+      return std::equal(word.begin(), word.end(), pool_.buffer().begin());
+    };
+    EXPECT_FALSE(copied("first" + std::to_string(round))) << "it goes through a pipe for a while";
+    for (int i = 0; i < 10; ++i) static_cast<void>(copied("word" + std::to_string(round)));
+    EXPECT_TRUE(copied("last" + std::to_string(round)));
+  }
+}
+
+TEST_F(SpliceTest, FewBytesAreCountedAnewWithEachStream) {
+  const auto copied = [&](const std::string& word) {
+    EXPECT_EQ(carry(client_, guest_, word, word.size(), word.size()), word);
+    return std::equal(word.begin(), word.end(), pool_.buffer().begin());
+  };
+  for (const char round : {'a', 'b'}) {
+    // As much as a read takes is a sign of many, and this time there are none.
+    EXPECT_TRUE(copied(std::string(SplicePool::kBuffer, round)));
+    for (int i = 0; i < 10; ++i) static_cast<void>(copied(std::string(5, round)));
+    EXPECT_TRUE(copied(std::string("last") + round));
+  }
+}
+
 TEST_F(SpliceTest, FinishingDeliversWhatTheGuestHasSaid) {
   send_all(guest_, "last words");
   guest_.reset();

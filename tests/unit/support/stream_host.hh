@@ -42,8 +42,7 @@ class StreamHost final : public Host {
 
   tl::expected<SocketId, HostError> connect_stream(const Endpoint& to, Token token) override {
     ++connects;
-    if (most_sockets != kAll && open_sockets() >= most_sockets)
-      return tl::unexpected(HostError::no_descriptors);
+    if (no_descriptor_left()) return tl::unexpected(HostError::no_descriptors);
     if (connect_error != HostError::none) return tl::unexpected(connect_error);
     sockets.push_back({});
     sockets.back().to = to;
@@ -89,7 +88,7 @@ class StreamHost final : public Host {
   tl::expected<Accepted, HostError> accept_stream(SocketId listener) override {
     Socket& s = socket(listener);
     if (s.clients.empty()) return tl::unexpected(s.accept_error);
-    if (open_sockets() >= most_sockets) return tl::unexpected(HostError::no_descriptors);
+    if (no_descriptor_left()) return tl::unexpected(HostError::no_descriptors);
     const Endpoint peer = s.clients.front();
     s.clients.pop_front();
     sockets.push_back({});
@@ -126,7 +125,7 @@ class StreamHost final : public Host {
   // Of datagrams it only writes down where they went.
   tl::expected<SocketId, HostError> open_datagram(DatagramKind kind, bool, Token token) override {
     if (open_error != HostError::none) return tl::unexpected(open_error);
-    if (kind != DatagramKind::query && open_sockets() >= most_sockets) {
+    if (kind != DatagramKind::query && no_descriptor_left()) {
       return tl::unexpected(HostError::no_descriptors);
     }
     sockets.push_back({});
@@ -158,6 +157,11 @@ class StreamHost final : public Host {
     std::size_t count = 0;
     for (const Socket& s : sockets) count += s.open() ? 1U : 0U;
     return count;
+  }
+
+  // Counting takes long where there have been thousands.
+  [[nodiscard]] bool no_descriptor_left() const {
+    return most_sockets != kAll && open_sockets() >= most_sockets;
   }
 
   std::vector<std::pair<Endpoint, std::vector<std::uint8_t>>> datagrams;

@@ -1,0 +1,61 @@
+#include "engine/udp_room.hh"
+
+#include <algorithm>
+#include <tuple>
+
+namespace sf::engine {
+
+bool UdpRoom::make(const FlowKey& ends, Time now) {
+  if (budget_.admit(ends, now) == OpeningBudget::Charge::none) return false;
+  if (now - kLookAgain >= looked_at_) candidates_.clear();
+  if (end_next(now)) return true;
+  look(now);
+  return end_next(now);
+}
+
+bool UdpRoom::may_go(udp::Flow& flow, const Endpoint& remote, Time now) {
+  if (flow.seen_reply) return true;
+  const auto to = static_cast<std::uint32_t>(hash_of(key_, FlowKey{{}, remote}) | 1U);  // 0: none yet
+  const bool scattered = flow.last_to != to && flow.last_to != 0;
+  if (scattered && budget_.admit({flow.guest, remote}, now) == OpeningBudget::Charge::none) return false;
+  flow.last_to = to;
+  return true;
+}
+
+bool UdpRoom::idle(const udp::Flow& flow, Time now) {
+  return now - flow.last_active >= (flow.seen_reply ? kAnsweredIdle : kUnansweredIdle);
+}
+
+bool UdpRoom::end_next(Time now) {
+  while (!candidates_.empty()) {
+    const Candidate candidate = candidates_.back();
+    candidates_.pop_back();
+    const udp::Flow* flow = flows_.get(candidate.handle);
+    // One that was used since then has had its turn behind others.
+    if (flow == nullptr || flow->last_active != candidate.since || !idle(*flow, now)) continue;
+    if (flows_.end(candidate.handle, FlowCause::evicted, now)) return true;
+  }
+  return false;
+}
+
+void UdpRoom::look(Time now) {
+  if (now < look_after_) return;
+  looked_at_ = now;
+  flows_.for_each_handle([&](Handle handle, const udp::Flow& flow) {
+    if (idle(flow, now)) candidates_.push_back({flow.seen_reply, flow.last_active, handle});
+  });
+  if (candidates_.empty()) {
+    look_after_ = now + kLookAgain;
+    return;
+  }
+  const auto sooner = [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.answered, a.since) < std::tie(b.answered, b.since);
+  };
+  const std::size_t kept = std::min(kFound, candidates_.size());
+  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
+  std::ranges::partial_sort(candidates_, end, sooner);
+  candidates_.resize(kept);
+  std::ranges::reverse(candidates_);
+}
+
+}  // namespace sf::engine
