@@ -38,8 +38,10 @@ class Attached(Native):
         return pid_file, f"echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; exec sleep infinity"
 
     def _start(self, command):
+        # In a session of its own, as ours is: the kernel shares the CPUs out among sessions (sched_autogroup_enabled), and
+        # who is in the session of the clients and servers is placed better than who is not.
         with open(self.log, "w", encoding="utf-8") as log:
-            return self.lab.user_popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            return self.lab.user_popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def _up(self):
         if self.process.poll() is not None:
