@@ -1,5 +1,6 @@
 #include "base/address.hh"
 
+#include <fmt/compile.h>
 #include <fmt/format.h>
 
 namespace sf::base {
@@ -99,7 +100,7 @@ std::optional<Address> Address::parse(std::string_view text) {
 
 std::string Address::to_string() const {
   if (scope() != 0) return with_scope(0).to_string();
-  if (is_v4()) return fmt::format("{}.{}.{}.{}", bytes_[12], bytes_[13], bytes_[14], bytes_[15]);
+  if (is_v4()) return fmt::format(FMT_COMPILE("{}.{}.{}.{}"), bytes_[12], bytes_[13], bytes_[14], bytes_[15]);
   // RFC 5952: the longest run of two or more zero groups becomes "::", the first one on a tie.
   std::size_t best_at = 8;
   std::size_t best_length = 1;
