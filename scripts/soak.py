@@ -1,5 +1,5 @@
-"""`make soak`: mixed real clients in one guest for SOAK_MINUTES (30), each checking what it gets. At the end memory and
-descriptors have to be where they were after the first round."""
+"""`make soak`: mixed real clients in one guest for SOAK_MINUTES (30), each checking what it gets. At the end, once UDP
+mappings have gone, memory and descriptors have to be where they were before the first client."""
 
 import json
 import os

@@ -2,7 +2,8 @@
 // or by the handle that their sockets' events carry.
 //
 // Objects live in a slab, so their addresses are stable. The index is open addressing with linear probing
-// over slab indexes and a part of the hash, at most half full, and shrinks never: some 26 bytes per flow.
+// over slab indexes and a part of the hash, at most half full: some 26 bytes per flow. It is halved where an
+// eighth is used at most.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,7 @@ class FlowTable {
   // `key` is not in the table.
   template <typename... Args>
   Handle insert(const FlowKey& key, Args&&... args) {
-    if ((slab_.size() + 1) * 2 > index_.size()) grow();
+    if ((slab_.size() + 1) * 2 > index_.size()) resize(index_.size() * 2);
     const Handle handle = slab_.create(std::forward<Args>(args)...);
     place_cell({tag(key), handle.index});
     return handle;
@@ -54,6 +55,7 @@ class FlowTable {
       }
     }
     index_[hole] = Cell{};
+    if (index_.size() > kKeptSize && slab_.size() * 8 < index_.size()) resize(index_.size() / 2);
   }
 
   [[nodiscard]] std::size_t size() const { return slab_.size(); }
@@ -66,6 +68,7 @@ class FlowTable {
 
  private:
   static constexpr std::size_t kFirstSize = 64;
+  static constexpr std::size_t kKeptSize = 8192;  // cells, once they were needed
 
   struct Cell {
     std::uint32_t tag = 0;  // of the hash: where it belongs, and most of the others are told from it
@@ -93,8 +96,8 @@ class FlowTable {
     while (index_[at].used()) at = next(at);
     index_[at] = cell;
   }
-  void grow() {
-    std::vector<Cell> old(index_.size() * 2);
+  void resize(std::size_t size) {
+    std::vector<Cell> old(size);
     old.swap(index_);
     for (const Cell& cell : old) {
       if (cell.used()) place_cell(cell);

@@ -1,5 +1,6 @@
 #include "engine/inspectors.hh"
 
+#include "base/give_back.hh"
 #include "wire/dns.hh"
 
 namespace sf::engine {
@@ -78,7 +79,7 @@ bool ServerNameInspector::to_guest(Bytes bytes, Time) {
       phase_ = Phase::over;
       break;
   }
-  answer_ = {};
+  give_back_all(answer_);
   return true;
 }
 

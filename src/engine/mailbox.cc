@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/give_back.hh"
+
 namespace sf::engine {
 namespace {
 
@@ -25,7 +27,7 @@ bool Mail::next(link::Frame& frame) {
 
 void Mail::clear() {
   if (frames_.capacity() > kKeptBytes) {
-    frames_ = {};
+    give_back_all(frames_);
   } else {
     frames_.clear();
   }

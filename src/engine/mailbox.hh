@@ -31,6 +31,8 @@ class Mail {
   [[nodiscard]] bool next(link::Frame& frame);
   [[nodiscard]] std::vector<Errand>& errands() { return errands_; }
   void clear();
+  // In bytes.
+  [[nodiscard]] std::size_t memory() const { return frames_.capacity(); }
 
  private:
   friend class Mailbox;

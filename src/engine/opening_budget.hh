@@ -35,6 +35,7 @@ class OpeningBudget {
   static constexpr std::uint32_t kAgainPerSecond = 500;
   static constexpr std::uint32_t kAgainAtOnce = 500;
   static constexpr std::size_t kLost = std::size_t{1} << 19;  // remembered of those that were lost: 1 MiB
+  static constexpr Duration kFlood = 60s;                     // it lasts, after the last one that was lost
 
   // Whose token an opening has taken. `none`: there is none for it.
   enum class Charge : std::uint8_t { none, common, proven, again };
@@ -44,6 +45,8 @@ class OpeningBudget {
   [[nodiscard]] Charge admit(const FlowKey& ends, Time now);
   // An opening that was charged so is complete: the guest has connected, or got an answer.
   void completed(const FlowKey& ends, Charge charge, Time now);
+  // For what was lost, in bytes.
+  [[nodiscard]] std::size_t memory() const { return lost_.capacity() * sizeof(lost_[0]); }
 
  private:
   // A place where flows have been completed.
@@ -55,13 +58,14 @@ class OpeningBudget {
 
   [[nodiscard]] Proven& place_of(const Endpoint& remote);
   // Whether a SYN of these ends was lost before; from now on, one was.
-  [[nodiscard]] bool was_lost(const FlowKey& ends);
+  [[nodiscard]] bool was_lost(const FlowKey& ends, Time now);
 
   SipKey key_;
   RateLimit common_{kPerSecond, kAtOnce};
   RateLimit again_{kAgainPerSecond, kAgainAtOnce};
   std::array<Proven, kProven> proven_{};
-  std::vector<std::uint16_t> lost_;  // prints of ends; empty until the first flood
+  std::vector<std::uint16_t> lost_;  // prints of ends; empty but in a flood
+  Time flood_until_ = Time::min();
 };
 
 }  // namespace sf::engine

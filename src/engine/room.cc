@@ -63,6 +63,7 @@ void Room::look(Time now) {
   const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
   std::ranges::partial_sort(candidates_, end, sooner);
   candidates_.resize(kept);
+  candidates_.shrink_to_fit();  // there may have been one for each flow
   std::ranges::reverse(candidates_);
 }
 

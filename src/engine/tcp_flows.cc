@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/give_back.hh"
+
 namespace sf::engine {
 
 using tcp::Connection;
@@ -155,6 +157,7 @@ bool TcpFlows::end_turn(Time now) {
     timers_.set(entry->timer, translator_.deadline(entry->flow), entry->flow.token);
   }
   next_turn_.clear();
+  give_back(next_turn_);
   return !turn_.empty();
 }
 

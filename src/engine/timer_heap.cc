@@ -1,5 +1,7 @@
 #include "engine/timer_heap.hh"
 
+#include "base/give_back.hh"
+
 namespace sf::engine {
 
 void TimerHeap::set(Timer& timer, Time deadline, std::uint64_t token) {
@@ -19,6 +21,7 @@ void TimerHeap::remove(Timer& timer) {
   timer.place = Timer::kIdle;
   const Entry last = heap_.back();
   heap_.pop_back();
+  give_back(heap_);
   if (place == heap_.size()) return;
   if (place > 0 && last.deadline < heap_[(place - 1) / 2].deadline) {
     rise(place, last);

@@ -31,19 +31,13 @@ tl::expected<SocketId, HostError> LinuxHost::adopt(UniqueFd fd, Kind kind, bool 
 }
 
 SocketId LinuxHost::keep(UniqueFd fd, Kind kind, bool v4) {
-  if (free_.empty()) {
-    free_.push_back(static_cast<std::uint32_t>(slots_.size()));
-    slots_.emplace_back();
-  }
-  const std::uint32_t index = free_.back();
-  free_.pop_back();
-  Slot slot;
+  const Handle handle = slots_.create();
+  Slot& slot = slots_.existing(handle);
   slot.fd = std::move(fd);
   slot.kind = kind;
   slot.v4 = v4;
   crowded_ = options_.descriptors.kept_back(slot.fd.get() + kCrowded);
-  slots_[index] = std::move(slot);
-  return SocketId{index};
+  return SocketId{handle.index};
 }
 
 bool LinuxHost::may_accept() const {
@@ -53,13 +47,11 @@ bool LinuxHost::may_accept() const {
 }
 
 LinuxHost::Slot* LinuxHost::find(SocketId socket) {
-  const auto index = static_cast<std::size_t>(socket);
-  return index < slots_.size() && slots_[index].fd ? &slots_[index] : nullptr;
+  return slots_.find_at(static_cast<std::uint32_t>(socket));
 }
 
 const LinuxHost::Slot* LinuxHost::find(SocketId socket) const {
-  const auto index = static_cast<std::size_t>(socket);
-  return index < slots_.size() && slots_[index].fd ? &slots_[index] : nullptr;
+  return slots_.find_at(static_cast<std::uint32_t>(socket));
 }
 
 int LinuxHost::fd_of(SocketId socket) const {
@@ -68,10 +60,9 @@ int LinuxHost::fd_of(SocketId socket) const {
 }
 
 void LinuxHost::close(SocketId socket) {
-  Slot* slot = find(socket);
-  if (slot == nullptr) return;
-  slot->fd.reset();  // leaves the epoll set with it: no other descriptor refers to the socket
-  free_.push_back(static_cast<std::uint32_t>(socket));
+  if (find(socket) == nullptr) return;
+  // The descriptor leaves the epoll set with it: no other one refers to the socket.
+  slots_.destroy(slots_.handle_at(static_cast<std::uint32_t>(socket)));
 }
 
 const Resolvers& LinuxHost::resolvers(Time now) {

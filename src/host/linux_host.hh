@@ -12,6 +12,7 @@
 
 #include "base/log.hh"
 #include "base/result.hh"
+#include "base/slab.hh"
 #include "base/unique_fd.hh"
 #include "host/datagram_calls.hh"
 #include "host/descriptors.hh"
@@ -89,7 +90,7 @@ class LinuxHost final : public Host {
   [[nodiscard]] const Resolvers& resolvers(Time now) override;
 
   // Sockets that are open now.
-  [[nodiscard]] std::size_t open_sockets() const { return slots_.size() - free_.size(); }
+  [[nodiscard]] std::size_t open_sockets() const { return slots_.size(); }
 
  private:
   enum class Kind : std::uint8_t { stream, udp, ping };
@@ -155,8 +156,7 @@ class LinuxHost final : public Host {
   Once lacks_segmentation_;
   Once lacks_sendmmsg_;
   Once lacks_gro_;
-  std::vector<Slot> slots_;
-  std::vector<std::uint32_t> free_;  // indices of slots without a socket
+  Slab<Slot> slots_;  // a SocketId is the slot's index
 };
 
 }  // namespace sf::host

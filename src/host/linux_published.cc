@@ -32,8 +32,9 @@ tl::expected<Accepted, HostError> LinuxHost::accept_stream(SocketId listener) {
 UniqueFd LinuxHost::release_stream(SocketId socket) {
   Slot* slot = find(socket);
   if (slot == nullptr) return {};
-  free_.push_back(static_cast<std::uint32_t>(socket));
-  return std::move(slot->fd);
+  UniqueFd fd = std::move(slot->fd);
+  slots_.destroy(slots_.handle_at(static_cast<std::uint32_t>(socket)));
+  return fd;
 }
 
 SocketId LinuxHost::adopt_stream(UniqueFd fd, const Endpoint& peer) {

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/give_back.hh"
+
 namespace sf::host {
 namespace {
 
@@ -116,7 +118,7 @@ SplicedPair::Step SplicedPair::deliver(Direction& direction, End& to) const {
   } else {
     direction.tail_sent += static_cast<std::size_t>(put);
     if (direction.tail_sent == direction.tail.size()) {
-      direction.tail = {};
+      give_back_all(direction.tail);
       direction.tail_sent = 0;
     }
   }

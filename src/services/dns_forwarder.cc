@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/give_back.hh"
 #include "base/sums.hh"
 #include "link/network.hh"
 
@@ -280,7 +281,7 @@ void DnsForwarder::on_deadline(Time now) {
   if (!pending_.empty() || !pool_.any_open()) return;
   if (now < idle_since_ + kIdleClose) return wake_by(idle_since_ + kIdleClose);
   pool_.close_all();
-  scratch_ = {};
+  give_back_all(scratch_);
 }
 
 }  // namespace sf::services

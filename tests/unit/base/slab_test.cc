@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <map>
+#include <utility>
 #include <vector>
 
 namespace sf::base {
@@ -102,6 +105,94 @@ TEST(Slab, VisitsEachAndLetsTheVisitorDestroy) {
   });
   EXPECT_EQ(seen, 100);
   EXPECT_EQ(slab.size(), 0U);
+}
+
+// The size of a flow: a chunk is a mapping of its own.
+struct Large {
+  std::array<std::uint8_t, 700> bytes{};
+};
+
+TEST(Slab, GivesChunksBackWithTheirLastObject) {
+  using Slab = Slab<Large>;
+  Slab slab;
+  static_cast<void>(slab.create());
+  const std::size_t one_chunk = slab.memory();
+  std::vector<Handle> handles;
+  for (std::uint32_t i = 1; i < 10 * Slab::kChunk; ++i) handles.push_back(slab.create());
+  EXPECT_GE(slab.memory(), 10 * 64 * 1024U);
+  const Handle last = handles.back();
+  handles.pop_back();
+  for (const Handle handle : handles) slab.destroy(handle);
+  EXPECT_LT(slab.memory(), 4 * one_chunk) << "the first one, the last one, and one that is kept";
+  EXPECT_NE(slab.find(last), nullptr);
+  for (const Handle handle : handles) ASSERT_EQ(slab.find(handle), nullptr);
+  slab.destroy(last);
+  EXPECT_LT(slab.memory(), 2 * one_chunk + 1024);
+  EXPECT_EQ(slab.find(last), nullptr);
+}
+
+TEST(Slab, AHandleIntoAChunkThatWasGivenBackFindsNothing) {
+  using Slab = Slab<Large>;
+  Slab slab;
+  std::vector<Handle> old;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<Handle> handles;
+    for (std::uint32_t i = 0; i < 4 * Slab::kChunk; ++i) handles.push_back(slab.create());
+    for (const Handle handle : old) ASSERT_EQ(slab.find(handle), nullptr) << "in round " << round;
+    for (const Handle handle : handles) slab.destroy(handle);
+    for (const Handle handle : handles) ASSERT_EQ(slab.find(handle), nullptr);
+    old.insert(old.end(), handles.begin(), handles.end());
+  }
+}
+
+// A number of objects about a chunk's bounds does not take and give back a chunk each time.
+TEST(Slab, KeepsAnEmptyChunk) {
+  using Slab = Slab<Large>;
+  Slab slab;
+  for (std::uint32_t i = 0; i < Slab::kChunk; ++i) static_cast<void>(slab.create());
+  const Handle first = slab.create();
+  const std::size_t memory = slab.memory();
+  const Large* const address = slab.find(first);
+  slab.destroy(first);
+  EXPECT_EQ(slab.memory(), memory);
+  EXPECT_EQ(slab.find(slab.create()), address);
+}
+
+TEST(Slab, NewObjectsGatherInTheFirstChunks) {
+  using Slab = Slab<Large>;
+  Slab slab;
+  std::vector<Handle> handles;
+  for (std::uint32_t i = 0; i < 8 * Slab::kChunk; ++i) handles.push_back(slab.create());
+  for (std::size_t i = 0; i < handles.size(); i += 2) slab.destroy(handles[i]);
+  for (std::uint32_t i = 0; i < Slab::kChunk; ++i) EXPECT_LT(slab.create().index, 2 * Slab::kChunk);
+}
+
+// Against a map, through chunks that come and go.
+TEST(Slab, FindsEverythingThroughAllOperations) {
+  Slab<std::uint64_t> slab;
+  std::map<std::uint32_t, std::pair<Handle, std::uint64_t>> known;  // by index
+  std::uint32_t random = 1;
+  for (std::uint64_t step = 0; step < 200'000; ++step) {
+    random = random * 1664525U + 1013904223U;
+    const bool filling = (step / 20'000) % 2 == 0;
+    if (filling == ((random >> 20) % 8 != 0)) {
+      const Handle handle = slab.create(step);
+      ASSERT_TRUE(known.emplace(handle.index, std::pair(handle, step)).second);
+    } else if (!known.empty()) {
+      auto victim = known.lower_bound((random >> 8) % (known.rbegin()->first + 1));
+      ASSERT_EQ(*slab.find(victim->second.first), victim->second.second);
+      slab.destroy(victim->second.first);
+      ASSERT_EQ(slab.find_at(victim->first), nullptr);
+      known.erase(victim);
+    }
+    ASSERT_EQ(slab.size(), known.size());
+  }
+  std::size_t seen = 0;
+  slab.for_each([&](Handle handle, std::uint64_t value) {
+    ++seen;
+    ASSERT_EQ(known.at(handle.index), std::pair(handle, value));
+  });
+  EXPECT_EQ(seen, known.size());
 }
 
 }  // namespace

@@ -67,6 +67,22 @@ TEST(FlowTable, WhatIsErasedIsGone) {
   EXPECT_EQ(table.size(), 0U);
 }
 
+TEST(FlowTable, GivesMemoryBackWithTheFlows) {
+  Table table(SipKey{1, 2});
+  insert(table, key(0), 0);
+  const std::size_t at_first = table.memory();
+  for (std::uint32_t i = 1; i < 60'000; ++i) insert(table, key(i), i);
+  EXPECT_GT(table.memory(), at_first + 60'000 * sizeof(Numbered));
+  for (std::uint32_t i = 1; i < 60'000; ++i) {
+    table.erase(key(i));
+    if (i % 1000 == 0) {
+      ASSERT_NE(table.find(key(i + 1)), kNoHandle);
+    }
+  }
+  EXPECT_LT(table.memory(), at_first + 300'000);
+  EXPECT_EQ(table.get(table.find(key(0)))->number, 0U);
+}
+
 TEST(FlowTable, ObjectsStayWhereTheyAreWhenItGrows) {
   Table table(SipKey{1, 2});
   const Numbered* const first = table.get(insert(table, key(0), 7));

@@ -62,6 +62,16 @@ TEST(Mailbox, IsBoundedAndTakesAgainAfterwards) {
   EXPECT_TRUE(post(mailbox, large));
 }
 
+TEST(Mailbox, WhatABurstNeededIsGivenBack) {
+  Mailbox mailbox([] {});
+  Mail mail;
+  for (int i = 0; i < 8; ++i) EXPECT_TRUE(post(mailbox, bytes_of(60'000, 1)));
+  mailbox.take(mail);
+  EXPECT_GE(mail.memory(), 8 * 60'000U);
+  mail.clear();
+  EXPECT_EQ(mail.memory(), 0U);
+}
+
 TEST(Mailbox, NothingGoesToOneThatIsClosed) {
   Mailbox mailbox([] {});
   const auto held = std::make_shared<int>(1);

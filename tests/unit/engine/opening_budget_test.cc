@@ -96,6 +96,20 @@ TEST_F(OpeningBudgetTest, InAFloodOneThatComesAgain) {
   EXPECT_EQ(budget_.admit(ends(2), now_), Charge::none) << "another";
 }
 
+// A minute after the last one that was lost.
+TEST_F(OpeningBudgetTest, WhatAFloodNeededIsGivenBackAfterIt) {
+  EXPECT_EQ(budget_.memory(), 0U);
+  flood(0, 100'000);
+  EXPECT_GE(budget_.memory(), std::size_t{1} << 20);
+  now_ += OpeningBudget::kFlood / 2;
+  complete(1);
+  EXPECT_GT(budget_.memory(), 0U);
+  now_ += OpeningBudget::kFlood / 2;
+  complete(2);
+  EXPECT_EQ(budget_.memory(), 0U);
+  EXPECT_GT(flood(0, 100'000), 0U) << "the next one";
+}
+
 TEST_F(OpeningBudgetTest, WhileOthersCame) {
   flood(0, 100'000);
   constexpr std::uint32_t kHonest = 100;
