@@ -4,10 +4,9 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 status=0
 mapfile -t files < <(find src tests fuzz bench -name '*.cc' -o -name '*.hh' | sort)
-mapfile -t sources < <(find src -name '*.cc' | sort)
 
 clang-format-16 --dry-run -Werror "${files[@]}" || status=1
-printf '%s\0' "${sources[@]}" | xargs -0 -n 4 -P "$(nproc)" clang-tidy-16 -p build --quiet --extra-arg=-Wno-unknown-warning-option 2>/dev/null || status=1
+scripts/tidy.py build || status=1
 cppcheck --std=c++20 --language=c++ --enable=warning,performance,portability --inline-suppr --quiet --error-exitcode=1 \
   --suppress=missingIncludeSystem -j "$(nproc)" -I src src || status=1
 /usr/bin/python3 tests/unit/layering_test.py || status=1

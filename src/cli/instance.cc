@@ -105,10 +105,10 @@ tl::expected<engine::PublishedPort, engine::PublishError> ShardInstance::open(
   engine::PublishRule chosen = rule;
   chosen.host_port = opened->rule.host_port;
   for (unsigned other = 1; other < count; ++other) {
-    const auto joined = open_at(other, chosen, host::PortSharing::joins);
-    if (joined) continue;
-    close(ids);
-    return joined;
+    if (const auto joined = open_at(other, chosen, host::PortSharing::joins); !joined) {
+      close(ids);
+      return joined;
+    }
   }
   return opened;
 }

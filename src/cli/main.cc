@@ -192,6 +192,7 @@ int run_control_words(const std::vector<std::string>& words) {
 
 }  // namespace
 
+// NOLINTNEXTLINE(bugprone-exception-escape): what is thrown is want of memory, and that ends the program
 int main(int argc, char** argv) {
   const bool slirp4netns = argc > 0 && sf::cli::is_slirp4netns(argv[0]);
   const std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);

@@ -227,7 +227,8 @@ class LinuxHost::Batch {
     addresses_[messages_].emplace(first.to);
     const SocketAddress& to = *addresses_[messages_];
     const std::size_t segment_size = run.size() > 1 ? first.payload.size() : 0;
-    Controls& controls = controls_[messages_].emplace();
+    controls_[messages_].emplace();
+    Controls& controls = *controls_[messages_];
     host.add_controls(controls, slot, first.to, first.options, static_cast<std::uint16_t>(segment_size));
     msghdr& message = headers_[messages_++].msg_hdr;
     message = {};

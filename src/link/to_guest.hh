@@ -28,7 +28,7 @@ struct ToGuestCounters {
 class ToGuest {
  public:
   // `gateway_mac6` is the source of IPv6, where that is another one.
-  ToGuest(Link& link, MacAddress gateway_mac, std::uint32_t mtu,
+  ToGuest(Link& link, const MacAddress& gateway_mac, std::uint32_t mtu,
           std::optional<MacAddress> gateway_mac6 = std::nullopt)
       : link_(link),
         features_(link.features()),

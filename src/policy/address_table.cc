@@ -45,6 +45,7 @@ AddressTable::AddressTable(std::span<const Rule> rules, std::vector<Entry> entri
   std::vector<Entry> v6(v6_begin, entries.end());
   entries.erase(v6_begin, entries.end());
   build(rules, entries, v4_, bounds4);
+  // cppcheck-suppress invalidContainer; v6 is a copy
   build(rules, v6, v6_, bounds6);
 }
 

@@ -19,7 +19,7 @@ void QuestionRecords::refused(const Endpoint& guest, const wire::DnsQuestion& qu
   const std::uint64_t hash = siphash(key_, input);
   Seen& seen = (*seen_)[hash % kRemembered];
   if (seen.hash == hash && seen.at != Time::min() && now < seen.at + kAgain) return;
-  if (second_ == Time::min() || now >= second_ + 1s) {
+  if (second_ == Time::min() || now >= second_ + std::chrono::seconds(1)) {
     second_ = now;
     told_ = 0;
   }

@@ -59,12 +59,12 @@ Result<void> configure_network(const NetworkSettings& settings, const Log& log) 
   auto index = netlink->link_index(settings.tap.name);
   if (!index) return tl::unexpected(index.error());
   prepare_ipv6(settings, log);
-  if (auto up = netlink->set_link(*index, {.mtu = {}, .mac = {}, .up = true}); !up) return up;
+  if (auto set = netlink->set_link(*index, {.mtu = {}, .mac = {}, .up = true}); !set) return set;
   if (!settings.configure) return {};
 
   auto loopback = netlink->link_index("lo");
   if (!loopback) return tl::unexpected(loopback.error());
-  if (auto up = netlink->set_link(*loopback, {.mtu = {}, .mac = {}, .up = true}); !up) return up;
+  if (auto set = netlink->set_link(*loopback, {.mtu = {}, .mac = {}, .up = true}); !set) return set;
   return configure_addresses(*netlink, *index, settings);
 }
 

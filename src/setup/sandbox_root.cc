@@ -212,12 +212,12 @@ void unmount_namespaces() {
   std::istringstream lines(read_text("/proc/self/mountinfo").value_or(""));
   for (std::string line; std::getline(lines, line);) {
     std::istringstream fields(line);
-    const std::vector<std::string> words{std::istream_iterator<std::string>(fields), {}};
+    const std::vector<std::string> words(std::istream_iterator<std::string>(fields), {});
     const auto dash = std::ranges::find(words, "-");
     if (words.size() < 5 || words.end() - dash < 2 || *(dash + 1) != "nsfs") continue;
     // Refused where it came with us into a user namespace. Those of the host's own users are shared mounts,
     // and go with theirs.
-    const std::string place = words.size() > 4 ? unescape(words[4]) : std::string();
+    const std::string place = unescape(words[4]);
     if (is_below(place, kStage)) static_cast<void>(::umount2(place.c_str(), MNT_DETACH));
   }
 }
