@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/poison.hh"
+
 namespace sf::base {
 
 struct Handle {
@@ -50,6 +52,7 @@ class Slab {
     const std::uint32_t at = chunk_with_room();
     Chunk& chunk = *chunks_[at];
     const std::uint32_t slot = chunk.first_free();
+    unpoison(&chunk.slots[slot], sizeof(Slot));
     new (chunk.slots[slot].bytes.data()) T(std::forward<Args>(args)...);
     // Of the slab's, not of the slot's: it outlives the chunk.
     last_generation_ = (last_generation_ + 1) & kGenerationMask;
@@ -119,6 +122,7 @@ class Slab {
     Chunk() {
       free.fill(~std::uint64_t{0});
       generations.fill(kFree);
+      poison(&slots, sizeof(slots));
     }
     [[nodiscard]] std::uint32_t first_free() const {
       std::uint32_t word = 0;
@@ -133,6 +137,7 @@ class Slab {
     void let_go(std::uint32_t slot) {
       free[slot / 64] |= std::uint64_t{1} << (slot % 64);
       generations[slot] = kFree;
+      poison(&slots[slot], sizeof(Slot));
       --used;
     }
 

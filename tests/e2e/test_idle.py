@@ -1,11 +1,13 @@
 """What the program costs while nothing happens."""
 
 import pathlib
+import subprocess
 import time
 
 import pytest
 
-from lab.guest import children
+from lab import world
+from lab.guest import children, wait_for
 from lab.network import WAN4
 
 pytestmark = pytest.mark.release
@@ -45,6 +47,9 @@ def test_no_wake_ups(make_guest, used):
     raise AssertionError(f"wake-ups in four windows of 5 s: {windows}")
 
 
+LOAD = str(world.BIN / "bench_load")
+
+
 def private_kilobytes(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(("Private_", "Swap:")))
@@ -64,3 +69,30 @@ def test_memory_comes_back(make_guest, bulk):
     guest.run("for i in $(seq 200); do curl -sS -o /dev/null http://%s/ & done; wait" % WAN4, timeout=60)
     time.sleep(1)
     assert sum(private_kilobytes(pid) for pid in own_processes(guest)) < 16384
+
+
+@pytest.fixture
+def server(lab):
+    process = lab.popen(lab.wan.command([LOAD, "serve", "--", WAN4]), stdout=subprocess.PIPE)
+    assert process.stdout.readline() == "ready\n"
+    yield
+    lab.stop(process)
+
+
+def test_what_connections_needed_goes_with_them(make_guest, server):
+    """Tables, lists and sockets of 5,000 connections, which take 5 MiB: within a few seconds less than 1 MiB of it is left."""
+    guest = make_guest()
+
+    def used():
+        return sum(private_kilobytes(pid) for pid in own_processes(guest))
+
+    guest.run(f"curl -sS -o /dev/null http://{WAN4}/", timeout=60)
+    time.sleep(1)
+    before = used()
+    hold = guest.popen(f"ulimit -n $(ulimit -Hn); exec {LOAD} hold --to={WAN4} --count=5000", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert hold.stdout.readline() == "ready\n"
+    with_them = used()
+    out, _ = hold.communicate(timeout=60)
+    assert out.strip() == '{"open": 5000}'
+    assert with_them > before + 3072, "the connections are not there"
+    wait_for(lambda: used() < before + 1024, 10, f"memory to come back from {with_them} to about {before} KiB")

@@ -91,7 +91,7 @@ class Day {
   void publish(const engine::PublishRule& rule, Duration at, Duration until);
   void clients(std::uint16_t guest_port, std::uint16_t host_port, unsigned count, DayKind kind,
                Duration gone);
-  void power_cut();
+  void power_cut(unsigned tries);
   [[nodiscard]] FlowPlan flow_plan(Duration start);
   void add(const FlowPlan& plan, DayKind kind, Duration stands, Duration gone);
   [[nodiscard]] unsigned count(unsigned whole) const { return (whole + setup_.part - 1) / setup_.part; }
