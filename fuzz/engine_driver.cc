@@ -132,7 +132,8 @@ void EngineDriver::error_event() {
   const std::uint8_t what = in_.u8();
   FuzzHost::QueuedError queued;
   queued.info.destination = s->last_to;
-  queued.info.offender = (what & 0x80) != 0 ? Address{} : addressing(what).destination;
+  if (const Address offender = addressing(what).destination; (what & 0x80) == 0 && can_be_source(offender))
+    queued.info.offender = offender;
   queued.info.error = static_cast<wire::IcmpError>(what % 8);
   queued.info.mtu = in_.u16();
   queued.bytes = (what & 0x40) != 0 ? s->last_sent : payload();

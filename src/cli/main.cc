@@ -1,5 +1,6 @@
 // The program's entry: options, then set-up, then the program.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -95,7 +96,7 @@ int run(cli::Config config, const setup::SignalState& signals) {
     form.program = "slirp4netns";
     form.warning = "WARNING";
   }
-  const Log log(config.log_level, setup::stderr_sink(form));
+  const Log log(config.log_level, setup::message_sink(STDERR_FILENO, form));
   for (const std::string& warning : config.warnings) log.warning("{}", warning);
   for (const auto& [option, fd] :
        {std::pair("--ready-fd", config.ready_fd), std::pair("--exit-fd", config.exit_fd)}) {

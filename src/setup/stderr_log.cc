@@ -1,10 +1,15 @@
 #include "setup/stderr_log.hh"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstdint>
 #include <ctime>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -31,13 +36,54 @@ std::string text_line(const MessageForm& form, LogLevel level, std::string_view 
   return fmt::format("{}: {}: {}\n", form.program, mark, message);
 }
 
+// What all threads write through.
+class Lines {
+ public:
+  Lines(int fd, MessageForm form) : fd_(fd), form_(std::move(form)) {}
+
+  void write(LogLevel level, std::string_view message) {
+    const std::scoped_lock lock(mutex_);
+    if (!has_room()) {
+      ++missing_;
+      return;
+    }
+    if (const std::uint64_t missing = std::exchange(missing_, 0); missing > 0) {
+      write_line(LogLevel::warning,
+                 fmt::format("{} messages are missing here: nobody has read standard error", missing));
+    }
+    write_line(level, message);
+  }
+
+ private:
+  // Who has not read within the patience is not waited for again before he has.
+  [[nodiscard]] bool has_room() const {
+    pollfd reader{fd_, POLLOUT, 0};
+    int ready = 0;
+    do {
+      ready = ::poll(&reader, 1, missing_ == 0 ? kPatienceMs : 0);
+    } while (ready < 0 && errno == EINTR);
+    return ready != 0;
+  }
+  void write_line(LogLevel level, std::string_view message) const {
+    std::string line =
+        form_.json ? json_line(level, message, time_stamp()) : text_line(form_, level, message);
+    if (line.back() != '\n') line += '\n';
+    static_cast<void>(write_all(fd_, line));
+  }
+
+  static constexpr int kPatienceMs = 250;
+
+  const int fd_;
+  const MessageForm form_;
+  std::mutex mutex_;
+  std::uint64_t missing_ = 0;
+};
+
 }  // namespace
 
-Log::Sink stderr_sink(MessageForm form) {
-  return [form = std::move(form)](LogLevel level, std::string_view message) {
-    std::string line = form.json ? json_line(level, message, time_stamp()) : text_line(form, level, message);
-    if (line.back() != '\n') line += '\n';
-    static_cast<void>(write_all(STDERR_FILENO, line));
+Log::Sink message_sink(int fd, MessageForm form) {
+  return [lines = std::make_shared<Lines>(fd, std::move(form))](LogLevel level, std::string_view message) {
+    lines->write(level, message);
   };
 }
 

@@ -16,6 +16,8 @@ struct MessageForm {
   std::string warning = "warning";  // how a warning is marked
 };
 
-[[nodiscard]] Log::Sink stderr_sink(MessageForm form);
+// To `fd`, which stays open. A pipe or terminal that is full is waited for a quarter of a second, once, and
+// the network with it; what finds no room is counted, and the number said when there is room again.
+[[nodiscard]] Log::Sink message_sink(int fd, MessageForm form);
 
 }  // namespace sf::setup

@@ -252,6 +252,8 @@ bool Translator::read_from_host(Flow& flow, Time now) {
     return flow.host_readable;
   }
   if (result.error != HostError::none || flow.host_failed) {
+    while (emit(flow, now).has_value()) {  // what came before it is the guest's
+    }
     flow.ends_by(host::end_cause(result.error));
     reset_guest(flow);
     return false;
@@ -315,6 +317,8 @@ bool Translator::flush(Flow& flow, Time now) {
   std::uint32_t budget = kFramesPerFlush;
   while (budget > 0) {
     const bool progress = read_from_host(flow, now);
+    // Where the end is near: the FIN goes in one frame with the last bytes, and has one ACK with them.
+    if (progress && flow.host_closing && !finished(flow)) static_cast<void>(read_from_host(flow, now));
     if (finished(flow)) return false;
     bool sent = false;
     while (budget > 0) {

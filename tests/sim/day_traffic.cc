@@ -378,11 +378,11 @@ void Day::published(unsigned hour) {
       });
     }
   }
-  const std::uint16_t udp = kPublished + 20;
+  constexpr std::uint16_t udp = kPublished + 20;
   publish(rule(engine::Transport::udp, udp, GuestServer::kEchoes), 1min,
           hour % 2 == 0 ? Duration{32min} : Duration{14min});
   for (unsigned i = 0; i < 3 * count(5); ++i) {
-    world_.after(world_.random().duration(2min, 20min), [this, v4 = draw_v4(), i, udp] {
+    world_.after(world_.random().duration(2min, 20min), [this, v4 = draw_v4(), i] {
       const Endpoint from{v4 ? Address::v4(192, 0, 2, 250) : *Address::parse("2001:db8:9::fa"),
                           static_cast<std::uint16_t>(4000 + i / 3)};
       host_.send_to_port({any(v4), udp}, from, FrameBytes(200));

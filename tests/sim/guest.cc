@@ -178,10 +178,10 @@ void Guest::on_icmp(const wire::IpPacket& ip, Bytes packet) {
   if (!wire::icmp_error_from(message->type, message->code, v4)) return;
   const auto quoted = wire::parse_quoted_ip(message->body);
   if (!quoted) return world_.violation("frame", "an ICMP error without the packet that it is about");
-  if (quoted->protocol == kTcp && quoted->payload.size() >= 4) {
+  if (quoted->protocol == kTcp && quoted->payload.size() >= 8) {
     const auto it = connections_.find({Endpoint{quoted->source, load_be16(&quoted->payload[0])},
                                        Endpoint{quoted->destination, load_be16(&quoted->payload[2])}});
-    if (it != connections_.end()) it->second->on_unreachable();
+    if (it != connections_.end()) it->second->on_unreachable(load_be32(&quoted->payload[4]));
     return;
   }
   datagrams_->on_error(message->body);

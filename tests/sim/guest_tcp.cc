@@ -122,8 +122,8 @@ void GuestTcp::vanish() {
   if (pending()) end(GuestOutcome::vanished);
 }
 
-void GuestTcp::on_unreachable() {
-  if (!established_ && pending()) end(GuestOutcome::unreachable);
+void GuestTcp::on_unreachable(std::uint32_t sequence) {
+  if (started_ && sequence == plan_.isn && !established_ && pending()) end(GuestOutcome::unreachable);
 }
 
 // --- segments

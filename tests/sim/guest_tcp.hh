@@ -26,8 +26,8 @@ class GuestTcp {
   void on_segment(const wire::TcpSegment& segment);
   // Its machine has lost power.
   void vanish();
-  // An ICMP error about a segment of this connection.
-  void on_unreachable();
+  // An ICMP error about a segment between these ends; it may be one of a connection before.
+  void on_unreachable(std::uint32_t sequence);
 
   [[nodiscard]] Ledger& ledger() const { return ledger_; }
   [[nodiscard]] bool started() const { return started_; }

@@ -120,6 +120,12 @@ TEST(PolicyFile, OnlyCommentsHaveOtherLetters) {
   EXPECT_TRUE(file_error("default = \"deny\"\nore = [1, \xd1\xbe]\n").starts_with("p.toml:2:11: "));
 }
 
+// What toml++ asserts not to come.
+TEST(PolicyFile, ATableThatNoKeyBegins) {
+  for (const std::string_view text : {"[.", "[.a]", "[[.]]", "[ \x01"})
+    EXPECT_TRUE(file_error(text).starts_with("p.toml:1:")) << text;
+}
+
 TEST(PolicyFile, AnErrorIsOneLine) {
   EXPECT_EQ(file_error("default = \"deny\"\naudit = fal\n"),
             "p.toml:2:12: Error while parsing boolean: expected 'false', saw 'fal\\x0a'");

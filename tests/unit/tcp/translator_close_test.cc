@@ -36,6 +36,25 @@ TEST_F(TranslatorClose, TheHostFirst) {
   EXPECT_TRUE(finished());
 }
 
+TEST_F(TranslatorClose, TheHostsFinGoesWithItsLastBytes) {
+  far_end(100, true);
+  turn();
+  ASSERT_EQ(frames(), 1U) << "one frame, and so one ACK";
+  EXPECT_EQ(hear(0).payload.size(), 100U);
+  EXPECT_TRUE(hear(0).flags.fin);
+}
+
+TEST_F(TranslatorClose, TheLastBytesComeBeforeTheReset) {
+  socket().receive_error = HostError::reset;
+  const OwnedBytes sent = pattern(100);
+  socket().incoming.assign(sent.begin(), sent.end());
+  event({.readable = true, .error = true, .hang_up = true});
+  turn();
+  EXPECT_EQ(heard_bytes(), sent);
+  EXPECT_TRUE(heard_reset());
+  EXPECT_TRUE(finished());
+}
+
 TEST_F(TranslatorClose, BothAtOnce) {
   far_end(0, true);
   turn();

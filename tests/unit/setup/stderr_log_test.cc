@@ -1,0 +1,89 @@
+// Messages on standard error, and a reader who does not read them.
+#include "setup/stderr_log.hh"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/unique_fd.hh"
+
+namespace sf::setup {
+namespace {
+
+using namespace std::chrono_literals;
+using base::UniqueFd;
+
+class MessageSink : public testing::Test {
+ protected:
+  MessageSink() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    read_.reset(ends[0]);
+    write_.reset(ends[1]);
+  }
+
+  // As some other program may that has the same pipe.
+  std::size_t fill() {
+    const int size = ::fcntl(write_.get(), F_SETPIPE_SZ, 4096);
+    EXPECT_EQ(size, 4096);
+    const std::vector<char> full(4096, '.');
+    EXPECT_EQ(::write(write_.get(), full.data(), full.size()), 4096);
+    return full.size();
+  }
+  std::string read(std::size_t most) {
+    std::string text(most, 0);
+    const ssize_t got = ::read(read_.get(), text.data(), text.size());
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return text;
+  }
+
+  UniqueFd read_;
+  UniqueFd write_;
+};
+
+TEST_F(MessageSink, ALineForEach) {
+  const Log::Sink sink = message_sink(write_.get(), {});
+  sink(LogLevel::error, "one");
+  sink(LogLevel::warning, "two");
+  EXPECT_EQ(read(1000), "slirp-forwarder: one\nslirp-forwarder: warning: two\n");
+}
+
+TEST_F(MessageSink, AReaderWhoDoesNotReadIsWaitedForOnce) {
+  const std::size_t filled = fill();
+  const Log::Sink sink = message_sink(write_.get(), {});
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 40; ++i) sink(LogLevel::error, "lost");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+  EXPECT_EQ(read(filled + 1).size(), filled);
+  sink(LogLevel::error, "heard");
+  EXPECT_EQ(read(1000),
+            "slirp-forwarder: warning: 40 messages are missing here: nobody has read standard error\n"
+            "slirp-forwarder: heard\n");
+}
+
+TEST_F(MessageSink, ASlowReaderMissesNothing) {
+  const std::size_t filled = fill();
+  std::thread reader([&] {
+    std::this_thread::sleep_for(50ms);
+    EXPECT_EQ(read(filled).size(), filled);
+  });
+  message_sink(write_.get(), {})(LogLevel::error, "late");
+  reader.join();
+  EXPECT_EQ(read(1000), "slirp-forwarder: late\n");
+}
+
+TEST_F(MessageSink, NoReaderAtAll) {
+  read_.reset();
+  std::signal(SIGPIPE, SIG_IGN);
+  message_sink(write_.get(), {})(LogLevel::error, "lost");
+}
+
+}  // namespace
+}  // namespace sf::setup
