@@ -43,6 +43,7 @@ bool is_known_resolver(const Address& address) {
                                                      "2620:119:53::53",
                                                      "2a10:50c0::ad1:ff"};
     std::vector<Address> addresses;
+    addresses.reserve(std::size(kText));
     for (const std::string_view text : kText) addresses.push_back(Address::parse(text).value_or(Address{}));
     std::ranges::sort(addresses);
     return addresses;

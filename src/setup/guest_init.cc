@@ -39,6 +39,7 @@ constexpr int kNotExecutable = 126;
   if (::getppid() != init) ::_exit(1);
   std::vector<std::string> words = command;
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   restore_signals(signals);

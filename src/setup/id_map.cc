@@ -60,6 +60,7 @@ std::string run_map_program(const Kind& kind, pid_t child, const std::vector<IdM
       words.push_back(fmt::format("{}", n));
   }
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 

@@ -28,6 +28,7 @@ std::optional<KeptFile> KeptFile::from(Message message) {
 
 std::vector<int> folders_of(const std::vector<KeptFile>& files) {
   std::vector<int> folders;
+  folders.reserve(files.size());
   for (const KeptFile& file : files) folders.push_back(file.folder.get());
   return folders;
 }

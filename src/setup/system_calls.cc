@@ -28,11 +28,14 @@ void allow_reading(AllowedCalls& calls) {
   calls.push_back({"open", {Is::has_none_of(1, kNot)}});
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 // What a sanitizer's report needs, so that it is seen instead of SIGSYS.
 void allow_sanitizers(AllowedCalls& calls) {
   allow(calls, {"sigaltstack", "sched_yield", "readlink", "readlinkat", "getdents64", "lstat", "getrlimit",
                 "prlimit64", "getrusage", "pipe", "getcwd", "access", "uname", "stat", "newfstatat"});
+#ifdef __SANITIZE_THREAD__
+  allow(calls, {"nanosleep"});  // a thread of its own rests by it
+#endif
   allow_reading(calls);
 }
 #endif
@@ -55,7 +58,7 @@ AllowedCalls library_calls() {
   for (const int command : {F_GETFD, F_SETFD, F_GETFL, F_SETFL}) {
     for (const char* name : {"fcntl", "fcntl64"}) calls.push_back({name, {Is::is(1, command)}});
   }
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   allow_sanitizers(calls);
 #endif
   return calls;

@@ -210,7 +210,7 @@ std::size_t tls_records_before_handshake(Bytes stream) {
 }
 
 ServerName http_host(Bytes stream) {
-  const ServerName more{stream.size() >= kMaxServerNameBytes ? State::foreign : State::more, {}};
+  ServerName more{stream.size() >= kMaxServerNameBytes ? State::foreign : State::more, {}};
   const Bytes bounded = take(stream, kMaxServerNameBytes);
   std::string_view text(reinterpret_cast<const char*>(bounded.data()), bounded.size());
   // Other protocols need not have lines at all.
@@ -238,9 +238,9 @@ ServerName http_host(Bytes stream) {
     host = trimmed(line->substr(colon + 1));
   }
   if (!line) return more;
-  const ServerName named = from_authority(host.value_or(std::string_view{}));
+  ServerName named = from_authority(host.value_or(std::string_view{}));
   if (authority->empty()) return named;
-  const ServerName asked = from_authority(*authority);
+  ServerName asked = from_authority(*authority);
   // Which of two counts is for the server to say.
   if (host && (named.state != asked.state || !equals_ignoring_case(named.name, asked.name))) {
     return {State::foreign, {}};

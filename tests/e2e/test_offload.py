@@ -1,5 +1,7 @@
 """Without the kernel's help: --offload=off, and kernels that lack one thing or another. Everything still works."""
 
+import pathlib
+
 import pytest
 
 from lab.network import HOST4, WAN4, WAN6
@@ -95,5 +97,7 @@ def test_a_kernel_that_lacks(make_guest, lacks, said, feature):
     check(guest)
     if feature:
         assert features(guest)[feature] == "off"
-    # Once each.
-    assert guest.messages().count(said) == (1 if "," not in lacks else 4), guest.messages()
+    # Once each, by each thread that finds it out: sockets are a thread's own.
+    threads = len(list(pathlib.Path(f"/proc/{guest.forwarder}/task").iterdir()))
+    times = guest.messages().count(said) / (1 if "," not in lacks else 4)
+    assert times == 1 or (threads > 1 and 1 < times < threads), guest.messages()

@@ -5,6 +5,7 @@ Beside each limit: what it was when the limit was set.
 """
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -15,7 +16,10 @@ from lab import content
 from lab.guest import wait_for
 from lab.network import WAN4, WAN6
 
-pytestmark = pytest.mark.release  # sanitizers make calls of their own
+pytestmark = [
+    pytest.mark.release,  # sanitizers make calls of their own
+    pytest.mark.skipif("--threads" in os.environ.get("SF_TEST_OPTIONS", ""), reason="the limits are those of one thread"),
+]
 
 ADDRESSES = pytest.mark.parametrize("address", [WAN4, WAN6], ids=["v4", "v6"])
 MIB = 64
