@@ -187,7 +187,7 @@ void Shard::on_tcp(const Ingress& in, const wire::IpPacket& packet, Time now) {
 void Shard::refuse_segment(const Ingress& in, const FlowKey& ends, const wire::TcpSegment& segment,
                            Time now) {
   if (segment.flags.rst) return;
-  if (!resets_.admit(now)) return drop(DropReason::rate_limited);
+  if (!resets_.admit(now)) return;  // the caller has counted it
   tcp_translator_.refuse_segment(in.from, ends.guest, ends.remote, segment);
 }
 

@@ -2,8 +2,8 @@
 // or by the handle that their sockets' events carry.
 //
 // Objects live in a slab, so their addresses are stable. The index is open addressing with linear probing
-// over slab indexes and a part of the hash, at most half full: some 26 bytes per flow. It is halved where an
-// eighth is used at most.
+// over slab indexes and a part of the hash, at most half full: some 26 bytes per flow while it grows. It is
+// halved where an eighth is used at most.
 #pragma once
 
 #include <cstdint>

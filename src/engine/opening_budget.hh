@@ -2,14 +2,15 @@
 // go. Each costs the host a socket and a dozen system calls; a flood brings hundreds of thousands a second,
 // and all flows of the guest's wait behind them.
 //
-// An opening takes a token, and whoever completes it gives that back: so connections that succeed may be as
-// many as the machine can do, and only those that are refused, or answered by nobody, are counted. Where no
-// token is left, a flood is on, and a SYN is lost unless there is more to be said for it than its coming:
+// An opening takes a token, and a connection that is completed gives it back: so connections that succeed may
+// be as many as the machine can do, and only those that are refused, or answered by nobody, are counted. (Of
+// UDP flows those that make others go are counted, answered or not.) Where no token is left, a flood is on,
+// and a SYN is lost unless there is more to be said for it than its coming:
 //
 //   - flows to the same address and port have been completed lately: these have tokens of their own;
 //   - it comes again: a program that means it says its SYN once more after a second, and a flood does not.
 //
-// What is lost costs a hash and a look at a table.
+// What is lost costs a hash and a look at a table here; a policy has been asked before.
 #pragma once
 
 #include <array>

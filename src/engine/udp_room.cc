@@ -15,10 +15,12 @@ bool UdpRoom::make(const FlowKey& ends, Time now) {
 
 bool UdpRoom::may_go(udp::Flow& flow, const Endpoint& remote, Time now) {
   if (flow.seen_reply) return true;
-  const auto to = static_cast<std::uint32_t>(hash_of(key_, FlowKey{{}, remote}) | 1U);  // 0: none yet
-  const bool scattered = flow.last_to != to && flow.last_to != 0;
-  if (scattered && budget_.admit({flow.guest, remote}, now) == OpeningBudget::Charge::none) return false;
-  flow.last_to = to;
+  const auto to = static_cast<std::uint16_t>(hash_of(key_, FlowKey{{}, remote}) | 1U);  // 0: none yet
+  if (std::ranges::find(flow.went_to, to) != flow.went_to.end()) return true;
+  const bool first = flow.went_to.front() == 0;
+  if (!first && budget_.admit({flow.guest, remote}, now) == OpeningBudget::Charge::none) return false;
+  std::ranges::copy_backward(flow.went_to.begin(), flow.went_to.end() - 1, flow.went_to.end());
+  flow.went_to.front() = to;
   return true;
 }
 

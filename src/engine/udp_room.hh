@@ -33,7 +33,8 @@ class UdpRoom {
   // asked too often.
   [[nodiscard]] bool make(const FlowKey& ends, Time now);
   // The flow's next datagram goes to `remote`. False: it is lost, as one of too many that go from flows which
-  // nobody has answered, each to another place than the flow's last one: who asks around gets answers.
+  // nobody has answered, each to another place than the last four: who asks around gets answers, and who
+  // only tells, as a log's sender does, tells a few.
   [[nodiscard]] bool may_go(udp::Flow& flow, const Endpoint& remote, Time now);
   // Somebody has answered.
   void answered(const FlowKey& ends, Time now) { budget_.completed(ends, OpeningBudget::Charge::none, now); }

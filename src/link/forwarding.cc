@@ -45,10 +45,10 @@ void Forwarding::pass_error(const FlowEnds& flow, const host::DatagramError& err
   if (error.destination.address.is_v4() != v4) return;
   wire::IpHeader header;
   header.source = flow.guest;
-  header.destination = network_.seen_by_guest(error.destination.address);
+  header.destination = network_.seen_by_guest(error.destination.address.with_scope(0));
   const wire::Quote quote = quote_of(header, error);
   const bool known = !error.offender.is_unspecified() && error.offender.is_v4() == v4;
-  const Address from = known ? network_.seen_by_guest(error.offender) : network_.gateway(v4);
+  const Address from = known ? network_.seen_by_guest(error.offender.with_scope(0)) : network_.gateway(v4);
   send_error(flow.guest_mac, from, quote.packet(), error.error, error.mtu, now);
 }
 

@@ -43,28 +43,32 @@ class Lines {
 
   void write(LogLevel level, std::string_view message) {
     const std::scoped_lock lock(mutex_);
-    if (!has_room()) {
+    // Who has not read within the patience is not waited for again before he has.
+    if (!has_room(missing_ == 0 ? kPatienceMs : 0)) {
       ++missing_;
       return;
     }
-    if (const std::uint64_t missing = std::exchange(missing_, 0); missing > 0) {
+    if (missing_ > 0) {
       write_line(LogLevel::warning,
-                 fmt::format("{} messages are missing here: nobody has read standard error", missing));
+                 fmt::format("{} messages are missing here: nobody has read standard error", missing_));
+      missing_ = has_room(0) ? 0 : 1;
+      if (missing_ > 0) return;
     }
     write_line(level, message);
   }
 
  private:
-  // Who has not read within the patience is not waited for again before he has.
-  [[nodiscard]] bool has_room() const {
+  // A pipe that says so takes a page.
+  [[nodiscard]] bool has_room(int wait_ms) const {
     pollfd reader{fd_, POLLOUT, 0};
     int ready = 0;
     do {
-      ready = ::poll(&reader, 1, missing_ == 0 ? kPatienceMs : 0);
+      ready = ::poll(&reader, 1, wait_ms);
     } while (ready < 0 && errno == EINTR);
     return ready != 0;
   }
   void write_line(LogLevel level, std::string_view message) const {
+    message = message.substr(0, kMostBytes);
     std::string line =
         form_.json ? json_line(level, message, time_stamp()) : text_line(form_, level, message);
     if (line.back() != '\n') line += '\n';
@@ -72,6 +76,7 @@ class Lines {
   }
 
   static constexpr int kPatienceMs = 250;
+  static constexpr std::size_t kMostBytes = 3500;  // of a message, so that a line is less than a page
 
   const int fd_;
   const MessageForm form_;

@@ -16,8 +16,10 @@ struct MessageForm {
   std::string warning = "warning";  // how a warning is marked
 };
 
-// To `fd`, which stays open. A pipe or terminal that is full is waited for a quarter of a second, once, and
-// the network with it; what finds no room is counted, and the number said when there is room again.
+// To `fd`, which stays open. A pipe or terminal that is full is waited for a quarter of a second, and not
+// again before somebody has read; the network waits with it. What finds no room is counted, and the number
+// said when there is room again. (Where the command inside writes to the same pipe without pause, it may take
+// the room between the look and the write: then the message waits for the reader.)
 [[nodiscard]] Log::Sink message_sink(int fd, MessageForm form);
 
 }  // namespace sf::setup

@@ -16,6 +16,7 @@
 // Path MTU, ICMP errors and TTL: link/forwarding.hh.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,7 +52,8 @@ struct Flow {
   host::SocketId socket = host::kNoSocket;  // owned: open() and close()
   Time last_active{};                       // of a datagram in either direction (RFC 4787 REQ-6)
   bool seen_reply = false;
-  std::uint32_t last_to = 0;  // a hash of where the guest's last datagram went; filled in by the engine
+  // Where the guest's datagrams went last, as prints of the ends; filled in by the engine.
+  std::array<std::uint16_t, 4> went_to{};
   std::uint64_t bytes_from_guest = 0;  // payload
   std::uint64_t bytes_to_guest = 0;
   bool queries_only = true;  // all that the guest has sent went to port 53

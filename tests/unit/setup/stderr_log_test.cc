@@ -31,10 +31,10 @@ class MessageSink : public testing::Test {
 
   // As some other program may that has the same pipe.
   std::size_t fill() {
-    const int size = ::fcntl(write_.get(), F_SETPIPE_SZ, 4096);
-    EXPECT_EQ(size, 4096);
-    const std::vector<char> full(4096, '.');
-    EXPECT_EQ(::write(write_.get(), full.data(), full.size()), 4096);
+    const int size = ::fcntl(write_.get(), F_SETPIPE_SZ, 8192);
+    EXPECT_EQ(size, 8192);
+    const std::vector<char> full(8192, '.');
+    EXPECT_EQ(::write(write_.get(), full.data(), full.size()), 8192);
     return full.size();
   }
   std::string read(std::size_t most) {
@@ -77,6 +77,15 @@ TEST_F(MessageSink, ASlowReaderMissesNothing) {
   message_sink(write_.get(), {})(LogLevel::error, "late");
   reader.join();
   EXPECT_EQ(read(1000), "slirp-forwarder: late\n");
+}
+
+// A pipe with room takes a page, and no more without waiting.
+TEST_F(MessageSink, ALongMessageIsCut) {
+  ASSERT_EQ(::fcntl(write_.get(), F_SETPIPE_SZ, 4096), 4096);
+  message_sink(write_.get(), {})(LogLevel::error, std::string(100'000, 'x'));
+  const std::string line = read(100'000);
+  EXPECT_LT(line.size(), 4096U);
+  EXPECT_TRUE(line.ends_with("x\n"));
 }
 
 TEST_F(MessageSink, NoReaderAtAll) {

@@ -214,6 +214,15 @@ TEST_P(UdpToGuest, AHopsErrorComesFromTheHop) {
   EXPECT_FALSE(flow_.seen_reply);
 }
 
+// Which interface of the host's it came by is no part of its address.
+TEST_P(UdpToGuest, AHopOnTheHostsOwnLink) {
+  const Address hop = v4() ? Address::v4(169, 254, 1, 7) : *Address::parse("fe80::1:7");
+  host_.errors.push_back(queued(IcmpError::time_exceeded, hop.with_scope(5), pattern(32)));
+  translator_.on_error(flow_, kStart);
+  ASSERT_EQ(link_.sent.size(), 1U);
+  EXPECT_EQ(to_guest_error(0).from, hop);
+}
+
 TEST_P(UdpToGuest, WhatTheHostSaysComesFromTheGateway) {
   network_.host_loopback = true;
   auto local = queued(IcmpError::host_unreachable, Address{});
