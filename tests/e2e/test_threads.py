@@ -200,7 +200,7 @@ time.sleep(60)
             while part := s.recv(65536):
                 reply += part
         answer = json.loads(reply)
-        assert "return" in answer, answer
+        assert "return" in answer, (answer, lab.host.run(["ss", "-Htuanp"], capture_output=True, text=True).stdout)
         return answer["return"]
 
     wait_for(lambda: ask('{"execute":"list_flows"}')["total"] == 40, what="the last datagram's flow")
