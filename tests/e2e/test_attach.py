@@ -87,7 +87,7 @@ def test_ends_with_the_namespace(nothing_left, lab, attach):
     container = Container(lab)
     process = attach("--configure", str(container.pid))
     container.kill()
-    assert process.wait(5) == 0
+    assert process.wait(20) == 0
 
 
 @pytest.mark.core
@@ -101,7 +101,7 @@ def test_stays_while_another_process_is_there(lab, attach):
         process.wait(2)
     other.kill()
     other.wait()
-    assert process.wait(5) == 0
+    assert process.wait(20) == 0
 
 
 def test_exit_fd(lab, container, attach):
@@ -111,7 +111,7 @@ def test_exit_fd(lab, container, attach):
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     os.close(write)
-    assert process.wait(5) == 0
+    assert process.wait(20) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
