@@ -1,7 +1,10 @@
 #include "flowlog/flow_log.hh"
 
 #include <fmt/format.h>
+#include <linux/close_range.h>
 #include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -23,6 +26,20 @@ constexpr std::size_t kFirstText = 4096;
 constexpr std::uint64_t kIds = std::uint64_t{1} << 53;
 
 using Nanoseconds = std::chrono::nanoseconds;
+
+// Where threads share a table of descriptors, every system call of each counts its descriptor's users. This
+// one gets a table of its own, with the standard streams and `only` in it; on a kernel without that call
+// (before 5.9) it does without.
+void leave_descriptors(int only) {
+  const auto fd = static_cast<unsigned>(only);
+  if (::close_range(STDERR_FILENO + 1, fd - 1, CLOSE_RANGE_UNSHARE) == 0) ::close_range(fd + 1, ~0U, 0);
+}
+
+// Its wake-ups do not take the CPU from whoever moves packets. Where that may not be, they do.
+void yield_to_others() {
+  const sched_param none{};
+  ::sched_setscheduler(0, SCHED_BATCH, &none);
+}
 
 }  // namespace
 
@@ -249,6 +266,8 @@ void FlowLog::Shared::write_all() {
 void FlowLog::Shared::run() {
   // What the C library asks of the system for a thread's first steps is not allowed later.
   static_cast<void>(::pthread_setname_np(::pthread_self(), "flow-log"));
+  leave_descriptors(output.fd());
+  yield_to_others();
   text.reserve(kFirstText);
   {
     const std::scoped_lock lock(mutex);

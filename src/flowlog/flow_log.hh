@@ -53,7 +53,8 @@ class FlowLog {
   // Writes what is left, for up to kFinish, and tells what was lost. Nothing is fed any more.
   ~FlowLog();
 
-  // Makes the thread, when everything is there that it must not be before. Until then records wait.
+  // Makes the thread, when everything is there that it must not be before. Until then records wait. Besides
+  // the output it has the three standard streams: whatever `log` writes to is among them.
   [[nodiscard]] Result<void> start();
   // For one thread; outlived by the log.
   [[nodiscard]] FlowWatch& feed(unsigned index);

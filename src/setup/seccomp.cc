@@ -66,10 +66,6 @@ Result<void> install_filter(const AllowedCalls& calls) {
       error != 0) {
     return cannot("the architecture", error);
   }
-  // Shards' threads are there already.
-  if (const int error = -::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_TSYNC, 1); error != 0) {
-    return cannot("all threads", error);
-  }
   // A tree over the numbers instead of a list: there are over a hundred rules. Older libraries have lists
   // only.
   static_cast<void>(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2));
