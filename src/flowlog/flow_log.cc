@@ -32,7 +32,8 @@ using Nanoseconds = std::chrono::nanoseconds;
 // (before 5.9) it does without.
 void leave_descriptors(int only) {
   const auto fd = static_cast<unsigned>(only);
-  if (::close_range(STDERR_FILENO + 1, fd - 1, CLOSE_RANGE_UNSHARE) == 0) ::close_range(fd + 1, ~0U, 0);
+  constexpr unsigned kFirst = STDERR_FILENO + 1;
+  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) == 0 && fd > kFirst) ::close_range(kFirst, fd - 1, 0);
 }
 
 // Its wake-ups do not take the CPU from whoever moves packets. Where that may not be, they do.
