@@ -295,7 +295,9 @@ void EngineDriver::finish() {
     require(shard_->published().remove(id), "a published port is lost");
   // Either all servers go away, or nobody says another word and timers have to end it.
   const bool reset = in_.flag();
-  for (FuzzHost::Socket& s : host_.sockets) {
+  // By index: what one is told may open another, to the next name server.
+  for (std::size_t i = 0; i < host_.sockets.size(); ++i) {
+    FuzzHost::Socket& s = host_.sockets[i];
     if (!s.open || s.kind != FuzzHost::Kind::stream) continue;
     const bool dialling = s.connected == host::HostError::in_progress;
     if (dialling) s.connected = host::HostError::timed_out;

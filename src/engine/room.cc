@@ -1,6 +1,5 @@
 #include "engine/room.hh"
 
-#include <algorithm>
 #include <tuple>
 
 namespace sf::engine {
@@ -56,15 +55,9 @@ void Room::look(Time now) {
     look_after_ = now + kLookAgain;
     return;
   }
-  const auto sooner = [](const Candidate& a, const Candidate& b) {
+  keep_first(candidates_, kAtOnce, [](const Candidate& a, const Candidate& b) {
     return std::tie(a.kind, a.since) < std::tie(b.kind, b.since);
-  };
-  const std::size_t kept = std::min(kAtOnce, candidates_.size());
-  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
-  std::ranges::partial_sort(candidates_, end, sooner);
-  candidates_.resize(kept);
-  candidates_.shrink_to_fit();  // there may have been one for each flow
-  std::ranges::reverse(candidates_);
+  });
 }
 
 bool Room::end(const Candidate& candidate, Time now) {

@@ -8,6 +8,7 @@
 // Where none of these is there, the new flow is refused.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -18,6 +19,17 @@
 #include "udp/translator.hh"
 
 namespace sf::engine {
+
+// Leaves the `most` that `sooner` puts first, the very first one last, to be popped; and gives back the
+// memory, as there may have been one for each flow.
+template <typename Candidate, typename Order>
+void keep_first(std::vector<Candidate>& candidates, std::size_t most, Order sooner) {
+  const std::size_t kept = std::min(most, candidates.size());
+  std::ranges::partial_sort(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(kept), sooner);
+  candidates.resize(kept);
+  candidates.shrink_to_fit();
+  std::ranges::reverse(candidates);
+}
 
 class Room {
  public:

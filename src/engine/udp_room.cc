@@ -50,15 +50,9 @@ void UdpRoom::look(Time now) {
     look_after_ = now + kLookAgain;
     return;
   }
-  const auto sooner = [](const Candidate& a, const Candidate& b) {
+  keep_first(candidates_, kFound, [](const Candidate& a, const Candidate& b) {
     return std::tie(a.answered, a.since) < std::tie(b.answered, b.since);
-  };
-  const std::size_t kept = std::min(kFound, candidates_.size());
-  const auto end = candidates_.begin() + static_cast<std::ptrdiff_t>(kept);
-  std::ranges::partial_sort(candidates_, end, sooner);
-  candidates_.resize(kept);
-  candidates_.shrink_to_fit();  // there may have been one for each flow
-  std::ranges::reverse(candidates_);
+  });
 }
 
 }  // namespace sf::engine

@@ -2,10 +2,13 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -36,28 +39,56 @@ std::string text_line(const MessageForm& form, LogLevel level, std::string_view 
   return fmt::format("{}: {}: {}\n", form.program, mark, message);
 }
 
+bool is_pipe(int fd) {
+  struct stat about {};
+  return ::fstat(fd, &about) == 0 && S_ISFIFO(about.st_mode);
+}
+
 // What all threads write through.
 class Lines {
  public:
-  Lines(int fd, MessageForm form) : fd_(fd), form_(std::move(form)) {}
+  Lines(int fd, MessageForm form) : fd_(fd), form_(std::move(form)), tries_at_once_(is_pipe(fd)) {}
 
   void write(LogLevel level, std::string_view message) {
     const std::scoped_lock lock(mutex_);
     // Who has not read within the patience is not waited for again before he has.
-    if (!has_room(missing_ == 0 ? kPatienceMs : 0)) {
-      ++missing_;
-      return;
-    }
-    if (missing_ > 0) {
-      write_line(LogLevel::warning,
-                 fmt::format("{} messages are missing here: nobody has read standard error", missing_));
-      missing_ = has_room(0) ? 0 : 1;
-      if (missing_ > 0) return;
-    }
-    write_line(level, message);
+    const int wait_ms = missing_ == 0 ? kPatienceMs : 0;
+    if (missing_ > 0 && put(line_of(LogLevel::warning, missing_line()), wait_ms)) missing_ = 0;
+    if (missing_ > 0 || !put(line_of(level, message), wait_ms)) ++missing_;
   }
 
  private:
+  [[nodiscard]] std::string missing_line() const {
+    return fmt::format("{} messages are missing here: nobody has read standard error", missing_);
+  }
+  [[nodiscard]] std::string line_of(LogLevel level, std::string_view message) const {
+    message = message.substr(0, kMostBytes);
+    std::string line =
+        form_.json ? json_line(level, message, time_stamp()) : text_line(form_, level, message);
+    if (line.back() != '\n') line += '\n';
+    return line;
+  }
+  // False: there is no room for the line within that time.
+  [[nodiscard]] bool put(const std::string& line, int wait_ms) {
+    if (put_at_once(line)) return true;
+    if (!has_room(wait_ms)) return false;
+    if (may_go_at_once(line)) return put_at_once(line);
+    static_cast<void>(write_all(fd_, line));
+    return true;
+  }
+  // The command may fill the pipe that it shares with us between a look and a write. A pipe without a name
+  // can be written without waiting since Linux 6.4, and takes a line of up to PIPE_BUF bytes as a whole.
+  [[nodiscard]] bool may_go_at_once(const std::string& line) const {
+    return tries_at_once_ && line.size() <= PIPE_BUF;
+  }
+  [[nodiscard]] bool put_at_once(std::string line) {
+    if (!may_go_at_once(line)) return false;
+    const iovec part{line.data(), line.size()};
+    constexpr off_t kAtItsEnd = -1;
+    if (::pwritev2(fd_, &part, 1, kAtItsEnd, RWF_NOWAIT) >= 0) return true;
+    if (errno != EAGAIN && errno != EINTR) tries_at_once_ = false;
+    return false;
+  }
   // A pipe that says so takes a page.
   [[nodiscard]] bool has_room(int wait_ms) const {
     pollfd reader{fd_, POLLOUT, 0};
@@ -67,13 +98,6 @@ class Lines {
     } while (ready < 0 && errno == EINTR);
     return ready != 0;
   }
-  void write_line(LogLevel level, std::string_view message) const {
-    message = message.substr(0, kMostBytes);
-    std::string line =
-        form_.json ? json_line(level, message, time_stamp()) : text_line(form_, level, message);
-    if (line.back() != '\n') line += '\n';
-    static_cast<void>(write_all(fd_, line));
-  }
 
   static constexpr int kPatienceMs = 250;
   static constexpr std::size_t kMostBytes = 3500;  // of a message, so that a line is less than a page
@@ -82,6 +106,7 @@ class Lines {
   const MessageForm form_;
   std::mutex mutex_;
   std::uint64_t missing_ = 0;
+  bool tries_at_once_;
 };
 
 }  // namespace

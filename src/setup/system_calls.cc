@@ -49,6 +49,7 @@ AllowedCalls library_calls() {
          "clock_gettime", "clock_gettime64", "gettimeofday", "time",         "getrandom", "getpid",
          "gettid",        "rt_sigprocmask",  "rt_sigaction", "rt_sigreturn", "sigreturn", "restart_syscall",
          "exit",          "exit_group",      "close"});
+  allow(calls, {"pwritev2"});  // messages (setup/stderr_log)
   for (const char* name : {"mmap", "mmap2", "mprotect"})
     calls.push_back({name, {Is::has_none_of(2, PROT_EXEC)}});
   calls.push_back({"tgkill", {Is::is(0, ::getpid())}});  // abort()

@@ -3,9 +3,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <string>
@@ -86,6 +89,38 @@ TEST_F(MessageSink, ALongMessageIsCut) {
   const std::string line = read(100'000);
   EXPECT_LT(line.size(), 4096U);
   EXPECT_TRUE(line.ends_with("x\n"));
+}
+
+// The command has the same pipe, and takes what room there is; then nobody reads any more.
+TEST_F(MessageSink, AnotherWriterDoesNotMakeItWait) {
+  std::array<char, 4096> page{};
+  iovec nothing{page.data(), 0};
+  if (::pwritev2(write_.get(), &nothing, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP)
+    GTEST_SKIP() << "pipes are not written so before Linux 6.4";
+  ASSERT_EQ(::fcntl(write_.get(), F_SETPIPE_SZ, 4096), 4096);
+  const std::string own_path = "/proc/self/fd/" + std::to_string(write_.get());
+  const UniqueFd own(::open(own_path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  ASSERT_TRUE(own);
+  ASSERT_EQ(::fcntl(read_.get(), F_SETFL, O_NONBLOCK), 0);
+  const Log::Sink sink = message_sink(write_.get(), {});
+  for (int round = 0; round < 20; ++round) {
+    std::atomic<bool> over = false;
+    std::atomic<bool> waits = true;
+    std::thread other([&] {
+      while (!over) static_cast<void>(::write(own.get(), page.data(), page.size()));
+    });
+    std::thread talks([&] {
+      while (!over) sink(LogLevel::error, "one of many");
+      waits = false;
+    });
+    for (int pages = 0; pages < 100;) pages += read(page.size()).empty() ? 0 : 1;
+    over = true;
+    other.join();
+    for (int i = 0; i < 2000 && waits; ++i) std::this_thread::sleep_for(1ms);
+    EXPECT_FALSE(waits);
+    while (waits) static_cast<void>(read(page.size()));
+    talks.join();
+  }
 }
 
 TEST_F(MessageSink, NoReaderAtAll) {
