@@ -28,12 +28,14 @@ constexpr std::uint64_t kIds = std::uint64_t{1} << 53;
 using Nanoseconds = std::chrono::nanoseconds;
 
 // Where threads share a table of descriptors, every system call of each counts its descriptor's users. This
-// one gets a table of its own, with the standard streams and `only` in it; on a kernel without that call
-// (before 5.9) it does without.
+// one gets a table of its own, with standard error and `only` in it, which is above it; on a kernel without
+// that call (before 5.9) it does without. What the program closes, such as its --ready-fd, is then closed
+// indeed.
 void leave_descriptors(int only) {
   const auto fd = static_cast<unsigned>(only);
-  constexpr unsigned kFirst = STDERR_FILENO + 1;
-  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) == 0 && fd > kFirst) ::close_range(kFirst, fd - 1, 0);
+  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0) return;
+  ::close_range(STDIN_FILENO, STDOUT_FILENO, 0);
+  if (constexpr unsigned kFirst = STDERR_FILENO + 1; fd > kFirst) ::close_range(kFirst, fd - 1, 0);
 }
 
 // Its wake-ups do not take the CPU from whoever moves packets. Where that may not be, they do.

@@ -54,7 +54,7 @@ class FlowLog {
   ~FlowLog();
 
   // Makes the thread, when everything is there that it must not be before. Until then records wait. Besides
-  // the output it has the three standard streams: whatever `log` writes to is among them.
+  // the output it has standard error, which `log` may write to, and no other descriptor.
   [[nodiscard]] Result<void> start();
   // For one thread; outlived by the log.
   [[nodiscard]] FlowWatch& feed(unsigned index);

@@ -6,6 +6,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <climits>
@@ -52,14 +53,14 @@ class Lines {
   void write(LogLevel level, std::string_view message) {
     const std::scoped_lock lock(mutex_);
     // Who has not read within the patience is not waited for again before he has.
-    const int wait_ms = missing_ == 0 ? kPatienceMs : 0;
-    if (missing_ > 0 && put(line_of(LogLevel::warning, missing_line()), wait_ms)) missing_ = 0;
-    if (missing_ > 0 || !put(line_of(level, message), wait_ms)) ++missing_;
+    const auto patience = missing_ == 0 ? kPatience : kNone;
+    if (missing_ > 0 && put(line_of(LogLevel::warning, missing_line()), patience)) missing_ = 0;
+    if (missing_ > 0 || !put(line_of(level, message), patience)) ++missing_;
   }
 
  private:
   [[nodiscard]] std::string missing_line() const {
-    return fmt::format("{} messages are missing here: nobody has read standard error", missing_);
+    return fmt::format("{} messages are missing here: standard error had no room for them", missing_);
   }
   [[nodiscard]] std::string line_of(LogLevel level, std::string_view message) const {
     message = message.substr(0, kMostBytes);
@@ -69,11 +70,19 @@ class Lines {
     return line;
   }
   // False: there is no room for the line within that time.
-  [[nodiscard]] bool put(const std::string& line, int wait_ms) {
-    if (put_at_once(line)) return true;
-    if (!has_room(wait_ms)) return false;
-    if (may_go_at_once(line)) return put_at_once(line);
-    static_cast<void>(write_all(fd_, line));
+  [[nodiscard]] bool put(const std::string& line, std::chrono::milliseconds patience) {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + patience;
+    while (!put_at_once(line)) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+      if (!has_room(std::max(0, static_cast<int>(left.count())))) return false;
+      if (!may_go_at_once(line)) {
+        static_cast<void>(write_all(fd_, line));
+        return true;
+      }
+      // Somebody else was quicker, perhaps.
+      if (patience == kNone || Clock::now() >= end) return put_at_once(line);
+    }
     return true;
   }
   // The command may fill the pipe that it shares with us between a look and a write. A pipe without a name
@@ -99,7 +108,8 @@ class Lines {
     return ready != 0;
   }
 
-  static constexpr int kPatienceMs = 250;
+  static constexpr std::chrono::milliseconds kPatience{250};
+  static constexpr std::chrono::milliseconds kNone{0};
   static constexpr std::size_t kMostBytes = 3500;  // of a message, so that a line is less than a page
 
   const int fd_;

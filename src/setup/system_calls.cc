@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -49,7 +50,8 @@ AllowedCalls library_calls() {
          "clock_gettime", "clock_gettime64", "gettimeofday", "time",         "getrandom", "getpid",
          "gettid",        "rt_sigprocmask",  "rt_sigaction", "rt_sigreturn", "sigreturn", "restart_syscall",
          "exit",          "exit_group",      "close"});
-  allow(calls, {"pwritev2"});  // messages (setup/stderr_log)
+  // Messages (setup/stderr_log).
+  calls.push_back({"pwritev2", {Is::is(0, STDERR_FILENO), Is::is(5, RWF_NOWAIT)}});
   for (const char* name : {"mmap", "mmap2", "mprotect"})
     calls.push_back({name, {Is::has_none_of(2, PROT_EXEC)}});
   calls.push_back({"tgkill", {Is::is(0, ::getpid())}});  // abort()
