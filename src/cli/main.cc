@@ -106,6 +106,7 @@ int run(cli::Config config, const setup::SignalState& signals) {
       return config.slirp4netns ? cli::kExitFailure : cli::kExitUsage;
     }
   }
+  setup::fill_missing_streams();
   if (const auto prepared = Program::prepare(config); !prepared) {
     log.error("{}", prepared.error().message);
     return cli::kExitFailure;

@@ -40,12 +40,6 @@ Bytes whole_lines(Bytes text, std::size_t most) {
   return text.first(end == std::string_view::npos ? most : end + 1);
 }
 
-tl::unexpected<Error> cannot_duplicate(const std::string& name) {
-  return fail(
-      "duplicating the descriptor of the flow log {} failed: {}; raise the limit of open files (ulimit -n)",
-      name, std::strerror(errno));
-}
-
 }  // namespace
 
 Output::Output(UniqueFd fd, std::string name, bool is_file)
@@ -66,9 +60,6 @@ Result<Output> Output::open(const std::string& path) {
                                           : "name a file that can be written";
     return fail("opening the flow log {} failed: {}; {}", path, std::strerror(error), remedy);
   }
-  // Where the program was started without standard streams, it may have become one of them.
-  if (fd.get() <= STDERR_FILENO) fd.reset(::fcntl(fd.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!fd) return cannot_duplicate(path);
   const bool file = is_regular(fd.get());
   return Output(std::move(fd), path, file);
 }
@@ -84,7 +75,11 @@ Result<Output> Output::adopt(int fd) {
         fd, fd, fd);
   }
   UniqueFd own(::fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-  if (!own) return cannot_duplicate(fmt::format("fd:{}", fd));
+  if (!own) {
+    return fail(
+        "duplicating descriptor {} for the flow log failed: {}; raise the limit of open files (ulimit -n)",
+        fd, std::strerror(errno));
+  }
   if (fd > STDERR_FILENO) ::close(fd);
   const bool file = is_regular(own.get());
   return Output(std::move(own), fmt::format("fd:{}", fd), file);

@@ -24,6 +24,13 @@ bool is_open(int fd) {
   return ::fcntl(fd, F_GETFD) >= 0;
 }
 
+void fill_missing_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    // open(2) takes the lowest number that is free.
+    if (!is_open(fd)) static_cast<void>(::open("/dev/null", O_RDONLY));
+  }
+}
+
 std::optional<std::string> read_text(const std::string& path) {
   const UniqueFd fd = open_fd(path, O_RDONLY);
   if (!fd) return std::nullopt;

@@ -20,6 +20,9 @@ namespace sf::setup {
 
 // A descriptor that somebody handed to the program is there.
 [[nodiscard]] bool is_open(int fd);
+// A standard stream that the program was started without becomes /dev/null, for reading, so that nothing
+// which is opened later is taken for one.
+void fill_missing_streams();
 
 // open(2) with O_CLOEXEC.
 [[nodiscard]] UniqueFd open_fd(const std::string& path, int flags);

@@ -1,5 +1,6 @@
 """`slirp-forwarder run`: identity, namespaces, exit status, signals, and what is left afterwards (nothing)."""
 
+import json
 import os
 import pathlib
 import signal
@@ -42,6 +43,18 @@ def test_standard_streams(lab):
     done = run(lab, "--", "sh", "-c", "cat; echo problem >&2", input="through\n")
     assert done.stdout == "through\n"
     assert "problem\n" in done.stderr
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_started_without_standard_streams(lab, nothing_left, closed):
+    """What the program opens does not become one of them."""
+    flow_log, page = lab.path("flow-log"), lab.path("page")
+    inside = f"curl -s -o {page} http://{WAN4}/; echo text; echo words >&2"
+    script = f"exec {lab.binary} run --flow-log {flow_log} -- sh -c '{inside}; exit 7' {closed}"
+    assert lab.user_run(["bash", "-c", script]).returncode == 7
+    assert page.read_text() == "hello from the lab\n"
+    assert "ended" in [json.loads(line)["event"] for line in flow_log.read_text().splitlines()]
 
 
 def test_ids_are_mapped(lab, ranges):
