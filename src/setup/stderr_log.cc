@@ -90,9 +90,9 @@ class Lines {
   [[nodiscard]] bool may_go_at_once(const std::string& line) const {
     return tries_at_once_ && line.size() <= PIPE_BUF;
   }
-  [[nodiscard]] bool put_at_once(std::string line) {
+  [[nodiscard]] bool put_at_once(const std::string& line) {
     if (!may_go_at_once(line)) return false;
-    const iovec part{line.data(), line.size()};
+    const iovec part{const_cast<char*>(line.data()), line.size()};  // is read alone
     constexpr off_t kAtItsEnd = -1;
     if (::pwritev2(fd_, &part, 1, kAtItsEnd, RWF_NOWAIT) >= 0) return true;
     if (errno != EAGAIN && errno != EINTR) tries_at_once_ = false;
