@@ -1,10 +1,8 @@
 #include "flowlog/flow_log.hh"
 
 #include <fmt/format.h>
-#include <linux/close_range.h>
 #include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,17 +24,6 @@ constexpr std::size_t kFirstText = 4096;
 constexpr std::uint64_t kIds = std::uint64_t{1} << 53;
 
 using Nanoseconds = std::chrono::nanoseconds;
-
-// Where threads share a table of descriptors, every system call of each counts its descriptor's users. This
-// one gets a table of its own, with standard error and `only` in it, which is above it; on a kernel without
-// that call (before 5.9) it does without. What the program closes, such as its --ready-fd, is then closed
-// indeed.
-void leave_descriptors(int only) {
-  const auto fd = static_cast<unsigned>(only);
-  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0) return;
-  ::close_range(STDIN_FILENO, STDOUT_FILENO, 0);
-  if (constexpr unsigned kFirst = STDERR_FILENO + 1; fd > kFirst) ::close_range(kFirst, fd - 1, 0);
-}
 
 // Its wake-ups do not take the CPU from whoever moves packets. Where that may not be, they do.
 void yield_to_others() {
@@ -269,7 +256,7 @@ void FlowLog::Shared::write_all() {
 void FlowLog::Shared::run() {
   // What the C library asks of the system for a thread's first steps is not allowed later.
   static_cast<void>(::pthread_setname_np(::pthread_self(), "flow-log"));
-  leave_descriptors(output.fd());
+  output.leave_other_descriptors();
   yield_to_others();
   text.reserve(kFirstText);
   {

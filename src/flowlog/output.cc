@@ -1,6 +1,7 @@
 #include "flowlog/output.hh"
 
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -83,6 +84,14 @@ Result<Output> Output::adopt(int fd) {
   if (fd > STDERR_FILENO) ::close(fd);
   const bool file = is_regular(own.get());
   return Output(std::move(own), fmt::format("fd:{}", fd), file);
+}
+
+void Output::leave_other_descriptors() const {
+  const auto fd = static_cast<unsigned>(fd_.get());
+  constexpr unsigned kFirst = STDERR_FILENO + 1;
+  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) != 0) return;
+  ::close_range(STDIN_FILENO, STDOUT_FILENO, 0);
+  if (fd > kFirst) ::close_range(kFirst, fd - 1, 0);
 }
 
 Output::Written Output::write(Bytes lines, int patience_ms) const {

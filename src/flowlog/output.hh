@@ -27,6 +27,11 @@ class Output {
   // A file that ended within a line when it was opened: a run before has found the disk full, or was killed.
   [[nodiscard]] bool began_within_line() const { return within_line_; }
 
+  // Where threads share a table of descriptors, every system call of each counts its descriptor's users. The
+  // calling thread gets a table of its own, with this and standard error in it; on a kernel without that call
+  // (before 5.9) it does without. What the program closes, such as its --ready-fd, is then closed indeed.
+  void leave_other_descriptors() const;
+
   enum class Outcome : std::uint8_t {
     wrote,    // some of it at least
     waits,    // the reader is slow: again, at once

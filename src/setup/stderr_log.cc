@@ -81,7 +81,7 @@ class Lines {
         return true;
       }
       // Somebody else was quicker, perhaps.
-      if (patience == kNone || Clock::now() >= end) return put_at_once(line);
+      if (Clock::now() >= end) return put_at_once(line);
     }
     return true;
   }
