@@ -32,7 +32,7 @@ def queues(guest):
 
 def test_each_thread_has_a_queue(make_guest):
     guest = make_guest("--threads", "4")
-    assert len(shard_threads(guest)) == 4
+    wait_for(lambda: len(shard_threads(guest)) == 4, what="threads with their names")
     assert queues(guest)[1] == "4"
 
 
@@ -200,7 +200,7 @@ time.sleep(60)
             while part := s.recv(65536):
                 reply += part
         answer = json.loads(reply)
-        assert "return" in answer, (answer, lab.host.run(["ss", "-Htuanp"], capture_output=True, text=True).stdout)
+        assert "return" in answer, f"{answer} to {text}: {lab.host.run(['ss', '-Htuanp'], stdout=subprocess.PIPE).stdout}"
         return answer["return"]
 
     wait_for(lambda: ask('{"execute":"list_flows"}')["total"] == 40, what="the last datagram's flow")
