@@ -25,7 +25,7 @@ class Replies : public ::testing::Test {
 };
 
 template <typename Reply>
-std::string refusal(const Result<Reply>& reply) {
+std::string unreadable(const Result<Reply>& reply) {
   const std::string message = reply ? "it was read" : reply.error().message;
   EXPECT_THAT(message, AllOf(Not(HasSubstr("\n")), Not(HasSubstr("\x1b"))));
   EXPECT_LT(message.size(), 1200U);
@@ -91,14 +91,14 @@ TEST_F(Replies, flows) {
 }
 
 TEST_F(Replies, an_error_is_the_instances_reason) {
-  EXPECT_EQ(refusal(read_ports("instance 1", ask("publish", {{"port", "999:80"}}))),
+  EXPECT_EQ(unreadable(read_ports("instance 1", ask("publish", {{"port", "999:80"}}))),
             "port 999 is taken; choose another one");
-  EXPECT_THAT(refusal(read_ports("instance 1", ask("publish", {{"port", "x"}}))), HasSubstr("the form is"));
-  EXPECT_THAT(refusal(read_ports("instance 1", ask("nothing"))),
+  EXPECT_THAT(unreadable(read_ports("instance 1", ask("publish", {{"port", "x"}}))), HasSubstr("the form is"));
+  EXPECT_THAT(unreadable(read_ports("instance 1", ask("nothing"))),
               HasSubstr("instance 1 refuses: bad request: unknown execute"));
-  EXPECT_THAT(refusal(read_ports("", R"({"error":{"desc":"x","reason":"a\u001b[2J\nb"}})")),
+  EXPECT_THAT(unreadable(read_ports("", R"({"error":{"desc":"x","reason":"a\u001b[2J\nb"}})")),
               HasSubstr("a\\x1b[2J\\x0ab"));
-  EXPECT_THAT(refusal(read_ports("", R"({"error":{"reason":")" + std::string(100000, 'x') + "\"}}")),
+  EXPECT_THAT(unreadable(read_ports("", R"({"error":{"reason":")" + std::string(100000, 'x') + "\"}}")),
               HasSubstr("xxx..."));
 }
 
@@ -110,13 +110,13 @@ TEST_F(Replies, what_is_none_is_said_to_be_none) {
         R"({"return":{"ports":[null,[]],"flows":[null],"total":1,"uptime_us":1}})", R"({"error":"x"})",
         R"({"error":{"desc":1}})", R"({"return":{"total":-1,"uptime_us":1.5,"flows":[]}})",
         "{\"return\":\"\xff\"}"}) {
-    EXPECT_THAT(refusal(read_info("instance 1", reply)), HasSubstr("the reply of instance 1")) << reply;
-    EXPECT_THAT(refusal(read_ports("instance 1", reply)), HasSubstr("the reply of instance 1")) << reply;
-    EXPECT_THAT(refusal(read_flows("instance 1", reply)), HasSubstr("the reply of instance 1")) << reply;
+    EXPECT_THAT(unreadable(read_info("instance 1", reply)), HasSubstr("the reply of instance 1")) << reply;
+    EXPECT_THAT(unreadable(read_ports("instance 1", reply)), HasSubstr("the reply of instance 1")) << reply;
+    EXPECT_THAT(unreadable(read_flows("instance 1", reply)), HasSubstr("the reply of instance 1")) << reply;
   }
   std::string deep;
   for (int i = 0; i < 100000; ++i) deep += R"({"return":)";
-  EXPECT_THAT(refusal(read_ports("instance 1", deep)), HasSubstr("the reply of instance 1"));
+  EXPECT_THAT(unreadable(read_ports("instance 1", deep)), HasSubstr("the reply of instance 1"));
 }
 
 TEST_F(Replies, each_member_has_its_kind) {
@@ -158,15 +158,15 @@ TEST_F(Replies, policy) {
   ASSERT_EQ(policy->refused.size(), 1U);
   EXPECT_EQ(policy->refused[0].target, "tcp 192.0.2.1:80");
   EXPECT_EQ(policy->refused[0].count, 3U);
-  EXPECT_THAT(refusal(read_policy("instance 1", ask("set_policy", {{"name", "p"}, {"text", "wrong"}}))),
+  EXPECT_THAT(unreadable(read_policy("instance 1", ask("set_policy", {{"name", "p"}, {"text", "wrong"}}))),
               HasSubstr("p:1:1: expected better"));
   const Json whole = Json::parse(ask("policy"))["return"];
   for (const auto& [key, value] : whole.items()) {
     Json lying = whole;
     lying[key] = Json{{"x", 1}};
-    EXPECT_NE(refusal(read_policy("instance 1", Json{{"return", lying}}.dump())), "it was read") << key;
+    EXPECT_NE(unreadable(read_policy("instance 1", Json{{"return", lying}}.dump())), "it was read") << key;
     lying.erase(key);
-    EXPECT_NE(refusal(read_policy("instance 1", Json{{"return", lying}}.dump())), "it was read") << key;
+    EXPECT_NE(unreadable(read_policy("instance 1", Json{{"return", lying}}.dump())), "it was read") << key;
   }
 }
 

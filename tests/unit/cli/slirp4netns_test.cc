@@ -5,7 +5,7 @@
 
 #include "cli/addresses.hh"
 
-namespace sf::cli {
+namespace sf::cli::slirp4netns_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -349,4 +349,4 @@ TEST(Slirp4netns, ipv6_addresses_are_the_guests_own_choice) {
 }
 
 }  // namespace
-}  // namespace sf::cli
+}  // namespace sf::cli::slirp4netns_test

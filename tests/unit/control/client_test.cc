@@ -14,9 +14,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr const char* kRequest = R"({"execute":"version"})";
-constexpr const char* kReply = R"({"return":{"version":"1.2.3"}})";
-
 // A socket that listens, and nothing more.
 UniqueFd listen_at(const std::string& path, int backlog = 16) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -21,6 +21,9 @@
 
 namespace sf::control {
 
+inline constexpr const char* kRequest = R"({"execute":"version"})";
+inline constexpr const char* kReply = R"({"return":{"version":"1.2.3"}})";  // a FakeInstance's
+
 class TemporaryFolder {
  public:
   TemporaryFolder() {

@@ -19,7 +19,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-constexpr const char* kRequest = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr const char* kScrape = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
 
 class MetricsServerTest : public testing::Test {
  protected:
@@ -68,7 +68,7 @@ class MetricsServerTest : public testing::Test {
 };
 
 TEST_F(MetricsServerTest, answers) {
-  const std::string reply = ask(kRequest);
+  const std::string reply = ask(kScrape);
   EXPECT_THAT(reply, StartsWith("HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4"));
   EXPECT_THAT(reply, EndsWith("\r\n\r\na 1\n"));
   turns();  // the client is gone
@@ -91,7 +91,7 @@ TEST_F(MetricsServerTest, what_it_does_not_serve) {
 
 TEST_F(MetricsServerTest, byte_by_byte) {
   RawClient client(path);
-  for (const char c : std::string_view(kRequest)) {
+  for (const char c : std::string_view(kScrape)) {
     EXPECT_FALSE(client.closed());
     client.send({&c, 1});
     turns();
@@ -101,13 +101,13 @@ TEST_F(MetricsServerTest, byte_by_byte) {
 }
 
 TEST_F(MetricsServerTest, the_text_is_made_anew_when_it_is_old) {
-  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  EXPECT_THAT(ask(kScrape), EndsWith("a 1\n"));
   body = "a 2\n";
-  EXPECT_THAT(ask(kRequest), EndsWith("a 2\n"));
+  EXPECT_THAT(ask(kScrape), EndsWith("a 2\n"));
   start(1h, 100ms);
   const auto begin = std::chrono::steady_clock::now();
   made = 0;
-  while (made < 3) EXPECT_THAT(ask(kRequest), EndsWith("a 2\n"));
+  while (made < 3) EXPECT_THAT(ask(kScrape), EndsWith("a 2\n"));
   EXPECT_GE(std::chrono::steady_clock::now() - begin, 200ms);
 }
 
@@ -115,14 +115,14 @@ TEST_F(MetricsServerTest, the_text_is_made_once_for_all_that_ask_together) {
   start(1h, 1h);
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 5; ++i) clients.push_back(std::make_unique<RawClient>(path));
-  for (const auto& client : clients) client->send(kRequest);
+  for (const auto& client : clients) client->send(kScrape);
   server->on_ready();
   for (const auto& client : clients) {
     EXPECT_TRUE(client->closed());
     EXPECT_THAT(client->reply(), EndsWith("a 1\n"));
   }
   body = "a 2\n";
-  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  EXPECT_THAT(ask(kScrape), EndsWith("a 1\n"));
   EXPECT_EQ(made, 1);
 }
 
@@ -133,7 +133,7 @@ TEST_F(MetricsServerTest, silent_clients_keep_nobody_out) {
     ASSERT_TRUE(silent.back()->connected()) << i;
     if (i % 100 == 99) turns();
   }
-  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  EXPECT_THAT(ask(kScrape), EndsWith("a 1\n"));
   std::size_t left = 0;
   for (const auto& client : silent) left += client->closed() ? 0U : 1U;
   EXPECT_EQ(left, MetricsServer::kMaxClients - 1);
@@ -142,7 +142,7 @@ TEST_F(MetricsServerTest, silent_clients_keep_nobody_out) {
 TEST_F(MetricsServerTest, a_full_house_loses_first_whom_it_costs_nothing) {
   body.assign(4 << 20, 'x');
   RawClient reads(path);  // slowly
-  reads.send(kRequest);
+  reads.send(kScrape);
   turns();
   RawClient begun(path);
   begun.send("GET /me");
@@ -170,7 +170,7 @@ TEST_F(MetricsServerTest, a_full_house_loses_first_whom_it_costs_nothing) {
 TEST_F(MetricsServerTest, a_turn_takes_a_few_clients_only) {
   std::vector<std::unique_ptr<RawClient>> clients;
   for (int i = 0; i < 100; ++i) clients.push_back(std::make_unique<RawClient>(path));
-  for (const auto& client : clients) client->send(kRequest);
+  for (const auto& client : clients) client->send(kScrape);
   server->on_ready();
   std::size_t answered = 0;
   for (const auto& client : clients) answered += client->closed() ? 1U : 0U;
@@ -196,19 +196,19 @@ TEST_F(MetricsServerTest, one_that_never_ends_its_request_is_told_and_dropped) {
 TEST_F(MetricsServerTest, a_slow_reader_gets_all_and_one_that_never_reads_is_dropped) {
   body.assign(4 << 20, 'x');
   RawClient late(path);
-  late.send(kRequest);
+  late.send(kScrape);
   turns();
   EXPECT_FALSE(ready());
   EXPECT_TRUE(run_until([&] { return late.closed(); }));
   EXPECT_GT(late.reply().size(), body.size());
   start(2ms);
   RawClient lazy(path);
-  lazy.send(kRequest);
+  lazy.send(kScrape);
   while (ready(100)) server->on_ready();
   EXPECT_TRUE(lazy.closed());
   EXPECT_LT(lazy.reply().size(), body.size());
   body = "a 1\n";
-  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  EXPECT_THAT(ask(kScrape), EndsWith("a 1\n"));
 }
 
 TEST_F(MetricsServerTest, clients_that_vanish) {
@@ -217,7 +217,7 @@ TEST_F(MetricsServerTest, clients_that_vanish) {
     RawClient half(path);
     half.send("GET /me");
     RawClient whole(path);
-    whole.send(kRequest);
+    whole.send(kScrape);
     if (i % 2 == 0) turns();
     nothing.hang_up();
     half.hang_up();
@@ -225,7 +225,7 @@ TEST_F(MetricsServerTest, clients_that_vanish) {
     turns();
   }
   EXPECT_FALSE(ready());
-  EXPECT_THAT(ask(kRequest), EndsWith("a 1\n"));
+  EXPECT_THAT(ask(kScrape), EndsWith("a 1\n"));
 }
 
 TEST_F(MetricsServerTest, the_file_is_the_owners_and_goes_at_the_end) {

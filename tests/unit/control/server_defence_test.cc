@@ -12,9 +12,6 @@
 namespace sf::control {
 namespace {
 
-constexpr const char* kRequest = R"({"execute":"version"})";
-constexpr const char* kReply = R"({"return":{"version":"1.2.3"}})";
-
 using ControlDefence = ServerFixture;
 
 std::vector<std::unique_ptr<RawClient>> connect_many(const std::string& path, std::size_t count) {

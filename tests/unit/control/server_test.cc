@@ -17,9 +17,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr const char* kRequest = R"({"execute":"version"})";
-constexpr const char* kReply = R"({"return":{"version":"1.2.3"}})";
-
 using ControlServer = ServerFixture;
 
 std::string refusal(const std::string& path, const ServerOptions& options = {}) {

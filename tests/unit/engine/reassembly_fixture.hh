@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/reassembly.hh"
+#include "unit/support/version_name.hh"
 
 namespace sf::engine {
 
@@ -85,9 +86,5 @@ class ReassemblyTest : public testing::TestWithParam<bool> {
  private:
   std::deque<OwnedBytes> packets_;
 };
-
-inline std::string version_name(const testing::TestParamInfo<bool>& info) {
-  return info.param ? "v4" : "v6";
-}
 
 }  // namespace sf::engine

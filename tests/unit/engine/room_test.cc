@@ -233,17 +233,17 @@ TEST_P(RoomTest, WhatWasFoundEarlierIsNotKept) {
 
 TEST_P(RoomTest, WhereAllThatWasFoundIsUsedAgainOthersGo) {
   start();
-  constexpr Duration kShort = Room::kLookAgain / 2;
+  constexpr Duration kPart = Room::kLookAgain / 2;
   udp(1);
   udp(2);
-  pass(kShort);
+  pass(kPart);
   udp(3);
   host_.most_sockets = 3;
-  pass(Room::kUdpIdle - kShort);
+  pass(Room::kUdpIdle - kPart);
   tcp(100);
   EXPECT_FALSE(open(0));
   udp(2);
-  pass(kShort);
+  pass(kPart);
   tcp(101);
   EXPECT_TRUE(link_.sent.empty()) << "it is not refused";
   EXPECT_TRUE(open(1));

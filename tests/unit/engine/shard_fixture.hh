@@ -11,6 +11,7 @@
 #include "engine/shard.hh"
 #include "unit/link/fake_link.hh"
 #include "unit/support/stream_host.hh"
+#include "unit/support/version_name.hh"
 #include "wire/udp.hh"
 
 namespace sf::engine {
@@ -175,9 +176,5 @@ class ShardTest : public testing::TestWithParam<bool> {
   Log log_{LogLevel::error, [](LogLevel, std::string_view) {}};
   std::unique_ptr<Shard> shard_;
 };
-
-inline std::string version_name(const testing::TestParamInfo<bool>& info) {
-  return info.param ? "v4" : "v6";
-}
 
 }  // namespace sf::engine

@@ -11,6 +11,7 @@
 
 #include "host/linux_address.hh"
 #include "host/linux_host.hh"
+#include "unit/support/version_name.hh"
 
 namespace sf::host {
 
@@ -189,9 +190,5 @@ class HostTest : public testing::TestWithParam<bool> {
   }
   HostRig rig_;
 };
-
-inline std::string version_name(const testing::TestParamInfo<bool>& info) {
-  return info.param ? "v4" : "v6";
-}
 
 }  // namespace sf::host

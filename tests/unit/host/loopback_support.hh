@@ -22,7 +22,7 @@ namespace sf::host {
 
 inline constexpr int kPatience = 5000;  // milliseconds
 
-inline std::string pattern(std::size_t size, std::uint32_t seed) {
+inline std::string noise(std::size_t size, std::uint32_t seed) {
   std::string text(size, '\0');
   std::uint32_t state = seed * 2654435761U + 1;
   for (char& c : text) {

@@ -103,20 +103,20 @@ TEST_F(SpliceTest, CarriesBothWays) {
 }
 
 TEST_F(SpliceTest, CarriesMuchUnchanged) {
-  const std::string text = pattern(24 << 20, 1);
+  const std::string text = noise(24 << 20, 1);
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
-  const std::string back = pattern(24 << 20, 2);
+  const std::string back = noise(24 << 20, 2);
   EXPECT_TRUE(carry(guest_, client_, back, 1 << 20, 1 << 20) == back);
 }
 
 TEST_F(SpliceTest, WaitsForASlowReader) {
-  const std::string text = pattern(4 << 20, 3);
+  const std::string text = noise(4 << 20, 3);
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 10007) == text);
 }
 
 TEST_F(SpliceTest, KeepsATailWithSmallBuffers) {
   connect_all(4096);
-  const std::string text = pattern(300'000, 4);
+  const std::string text = noise(300'000, 4);
   EXPECT_TRUE(carry(guest_, client_, text, 60'000, 3001) == text);
 }
 
@@ -136,7 +136,7 @@ TEST_F(SpliceTest, CarriesManySmallMessages) {
 }
 
 TEST_F(SpliceTest, BothBlockedAtOnceComeLooseAgain) {
-  const std::string text = pattern(32 << 20, 5);
+  const std::string text = noise(32 << 20, 5);
   for (const UniqueFd* side : {&client_, &guest_}) {
     static_cast<void>(::send(side->get(), text.data(), text.size(), MSG_DONTWAIT));
   }
@@ -159,7 +159,7 @@ TEST_F(SpliceTest, BothBlockedAtOnceComeLooseAgain) {
 }
 
 TEST_F(SpliceTest, CarriesWhileBothEndsAreAtWork) {
-  const std::string text = pattern(64 << 20, 6);
+  const std::string text = noise(64 << 20, 6);
   std::jthread sender([&] { send_all(client_, text); });
   std::size_t got = 0;
   std::jthread reader([&] {
@@ -202,7 +202,7 @@ TEST_F(SpliceTest, HalfCloseOfTheGuestFirst) {
 }
 
 TEST_F(SpliceTest, AFinBehindMuchDataIsPassedOn) {
-  const std::string text = pattern(3 << 20, 7);
+  const std::string text = noise(3 << 20, 7);
   std::size_t put = 0;
   std::string got;
   while (got.size() < text.size()) {
@@ -240,14 +240,14 @@ TEST_F(SpliceTest, AResetAfterHalfCloseIsNoSignal) {
   ::shutdown(client_.get(), SHUT_WR);
   turns();
   reset(client_);
-  const std::string text = pattern(1 << 20, 8);
+  const std::string text = noise(1 << 20, 8);
   static_cast<void>(::send(guest_.get(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
   EXPECT_EQ(turns(), Outcome::failed);
 }
 
 // A service that answers before it has read everything, and closes: the answer comes first.
 TEST_F(SpliceTest, TheLastWordOfARefusingGuestIsDelivered) {
-  send_all(client_, pattern(20'000, 9));
+  send_all(client_, noise(20'000, 9));
   turns();
   send_all(guest_, "413 too large");
   guest_.reset();  // with unread data: a reset
@@ -257,7 +257,7 @@ TEST_F(SpliceTest, TheLastWordOfARefusingGuestIsDelivered) {
 }
 
 TEST_F(SpliceTest, UrgentDataDoesNotStopAStream) {
-  const std::string text = pattern(1 << 20, 10);
+  const std::string text = noise(1 << 20, 10);
   std::string got;
   std::size_t put = 0;
   for (int i = 0; i < 3000 && got.size() < text.size() * 2; ++i) {
@@ -286,7 +286,7 @@ TEST_F(SpliceTest, WhatIsBehindAnUrgentByteArrives) {
 
 // splice(2) stops there as well, and says 0 once the FIN is known, as at the end.
 TEST_F(SpliceTest, AFinBehindAnUrgentByteLosesNothing) {
-  const std::string text = pattern(1 << 20, 13);
+  const std::string text = noise(1 << 20, 13);
   std::size_t put = 0;
   std::string got;
   for (int i = 0; i < 3000 && put < text.size(); ++i) {
@@ -309,7 +309,7 @@ TEST_F(SpliceTest, AFinBehindAnUrgentByteLosesNothing) {
 
 TEST_F(SpliceTest, AnIdleConnectionHasNoPipe) {
   const int before = open_descriptors();
-  const std::string text = pattern(8 << 20, 11);
+  const std::string text = noise(8 << 20, 11);
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
   turns();
   Pipe pipe = pool_.take();  // the one that it had
@@ -318,7 +318,7 @@ TEST_F(SpliceTest, AnIdleConnectionHasNoPipe) {
 }
 
 TEST_F(SpliceTest, WithoutADescriptorForAPipeTheBytesAreCopied) {
-  const std::string text = pattern(8 << 20, 12);
+  const std::string text = noise(8 << 20, 12);
   const NoMoreDescriptors limit;
   EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
 }
@@ -347,7 +347,7 @@ TEST_F(SpliceTest, FewEmptyPipesAreKept) {
 // What goes through a pipe never comes to the buffer. Twice: what was counted before must not count again.
 TEST_F(SpliceTest, AStreamThatGetsFewBytesIsCopiedAgain) {
   for (const unsigned round : {1U, 2U}) {
-    const std::string text = pattern(8 << 20, 20 + round);
+    const std::string text = noise(8 << 20, 20 + round);
     EXPECT_TRUE(carry(client_, guest_, text, 1 << 20, 1 << 20) == text);
     const auto copied = [&](const std::string& word) {
       EXPECT_EQ(carry(client_, guest_, word, word.size(), word.size()), word);

@@ -7,6 +7,7 @@
 
 #include "link/to_guest.hh"
 #include "unit/link/fake_link.hh"
+#include "unit/support/version_name.hh"
 #include "wire/checksum.hh"
 #include "wire/udp.hh"
 
@@ -14,6 +15,7 @@ namespace sf::link {
 
 inline constexpr MacAddress kGatewayMac{{0x52, 0x55, 10, 0, 2, 2}};
 inline constexpr MacAddress kGuestMac{{0x02, 0, 0, 0, 0, 1}};
+inline constexpr std::uint32_t kMtu = 1500;
 
 // Parameterized by IP version: true for IPv4.
 class ToGuestTest : public testing::TestWithParam<bool> {
@@ -64,9 +66,5 @@ class ToGuestTest : public testing::TestWithParam<bool> {
   }
   static std::vector<std::uint8_t> copy(Bytes bytes) { return {bytes.begin(), bytes.end()}; }
 };
-
-inline std::string version_name(const testing::TestParamInfo<bool>& info) {
-  return info.param ? "v4" : "v6";
-}
 
 }  // namespace sf::link

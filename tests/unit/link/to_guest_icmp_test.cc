@@ -3,8 +3,6 @@
 namespace sf::link {
 namespace {
 
-constexpr std::uint32_t kMtu = 1500;
-
 class ToGuestIcmp : public ToGuestTest {
  protected:
   static Address router() { return v4() ? Address::v4(10, 0, 2, 2) : *Address::parse("fd00::2"); }

@@ -3,8 +3,6 @@
 namespace sf::link {
 namespace {
 
-constexpr std::uint32_t kMtu = 1500;
-
 class ToGuestTcp : public ToGuestTest {
  protected:
   static wire::TcpSegment segment() {

@@ -3,8 +3,6 @@
 namespace sf::link {
 namespace {
 
-constexpr std::uint32_t kMtu = 1500;
-
 class ToGuestUdp : public ToGuestTest {
  protected:
   // Puts the fragments in `frames` together, in the order sent.

@@ -8,34 +8,34 @@
 namespace sf::services {
 namespace {
 
-constexpr Endpoint kGuest{Address::v4(10, 0, 2, 100), 5000};
+constexpr Endpoint kAsker{Address::v4(10, 0, 2, 100), 5000};
 
 TEST(QuestionRecords, TheSameNameOnce) {
   RecordedFlows watch;
   QuestionRecords records(&watch, SipKey{1, 2});
   for (std::uint16_t port = 1; port < 10; ++port)
-    records.refused({kGuest.address, port}, {"a.test", 1, 1}, false, Time(1s));
+    records.refused({kAsker.address, port}, {"a.test", 1, 1}, false, Time(1s));
   EXPECT_EQ(watch.told.size(), 1U) << "whatever the port";
-  records.refused(kGuest, {"a.test", 1, 1}, true, Time(1s));
-  records.refused(kGuest, {"b.test", 1, 1}, false, Time(1s));
+  records.refused(kAsker, {"a.test", 1, 1}, true, Time(1s));
+  records.refused(kAsker, {"b.test", 1, 1}, false, Time(1s));
   records.refused({Address::v4(10, 0, 2, 101), 1}, {"a.test", 1, 1}, false, Time(1s));
   EXPECT_EQ(watch.told.size(), 4U);
-  records.refused(kGuest, {"a.test", 1, 1}, false, Time(1s) + QuestionRecords::kAgain);
+  records.refused(kAsker, {"a.test", 1, 1}, false, Time(1s) + QuestionRecords::kAgain);
   EXPECT_EQ(watch.told.size(), 5U);
 }
 
 TEST(QuestionRecords, SoManyInASecond) {
   RecordedFlows watch;
   QuestionRecords records(&watch, SipKey{1, 2});
-  for (int i = 0; i < 1000; ++i) records.refused(kGuest, {fmt::format("{}.test", i), 1, 1}, false, Time(5s));
+  for (int i = 0; i < 1000; ++i) records.refused(kAsker, {fmt::format("{}.test", i), 1, 1}, false, Time(5s));
   EXPECT_EQ(watch.told.size(), QuestionRecords::kMost);
-  records.refused(kGuest, {"b.test", 1, 1}, false, Time(6s));
+  records.refused(kAsker, {"b.test", 1, 1}, false, Time(6s));
   EXPECT_EQ(watch.told.size(), QuestionRecords::kMost + 1);
 }
 
 TEST(QuestionRecords, NobodyWatches) {
   QuestionRecords records(nullptr, SipKey{1, 2});
-  records.refused(kGuest, {"a.test", 1, 1}, false, Time(5s));
+  records.refused(kAsker, {"a.test", 1, 1}, false, Time(5s));
 }
 
 }  // namespace

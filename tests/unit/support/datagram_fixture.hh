@@ -9,6 +9,7 @@
 #include "link/to_guest.hh"
 #include "unit/link/fake_link.hh"
 #include "unit/support/scripted_host.hh"
+#include "unit/support/version_name.hh"
 #include "wire/udp.hh"
 
 namespace sf {
@@ -114,9 +115,5 @@ class DatagramTest : public testing::TestWithParam<bool> {
  private:
   OwnedBytes packet_;
 };
-
-inline std::string version_name(const testing::TestParamInfo<bool>& info) {
-  return info.param ? "v4" : "v6";
-}
 
 }  // namespace sf
