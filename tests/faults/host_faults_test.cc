@@ -289,7 +289,7 @@ class Run final : public Reactor {
   LoopbackPorts ports_{
       *loop_, [this](GuestSocketKind kind, unsigned) { asked_.push_back(kind); }, 0, {}, log_};
   const std::vector<std::uint8_t> text_ = sf::host::pattern(kBytes, std::size_t{0});
-  const std::string spoken_ = sf::host::pattern(kBytes, std::uint32_t{7});
+  const std::string spoken_ = sf::host::noise(kBytes, 7);
   const std::vector<std::uint8_t> heard_{spoken_.begin(), spoken_.end()};  // the same, to be echoed
   UniqueFd echo_listener_;
   UniqueFd guest_listener_;
