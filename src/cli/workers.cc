@@ -106,7 +106,9 @@ Result<void> Workers::create_worker(Device device, const Settings& settings, con
     link = worker.tee.get();
     worker.loop->at_turn_end([&worker] { worker.tee->flush(); });
   }
-  worker.host = std::make_unique<host::LinuxHost>(*worker.loop, settings.host);
+  host::HostOptions host = settings.host;
+  host.log = &log_;  // what the kernel lacks is said once for all
+  worker.host = std::make_unique<host::LinuxHost>(*worker.loop, std::move(host));
   const auto key = random_key();
   if (!key) return tl::unexpected(key.error());
   engine::ShardConfig config = settings.shard;
