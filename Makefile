@@ -1,4 +1,4 @@
-# The everyday commands. `make test` is what CI runs; `make help` lists the rest.
+# The everyday commands. `.ci/run` is what CI runs; `make help` lists the rest.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -35,7 +35,7 @@ build-fuzz: deps ## the fuzz targets with libFuzzer, in build-fuzz/
 demo: build ## show the main job in the lab
 	@$(LAB) --binary build/slirp-forwarder world -- $(PYTHON) scripts/demo.py
 
-test: test-unit ## everything that CI runs
+test: test-unit ## unit tests, simulator and end-to-end tests, release and sanitized
 	@$(MAKE) --no-print-directory -j3 --output-sync=target test-e2e-1 test-e2e-2 test-e2e-asan
 
 test-unit: build build-asan ## unit tests, simulator and layering, release and sanitized
@@ -52,10 +52,10 @@ test-e2e-1 test-e2e-2: test-e2e-%: build
 test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 	@$(LAB) --binary build-asan/slirp-forwarder $(PYTEST) -m core tests/e2e
 
-# Longer floods, and a million connections: about half an hour.
 test-load: build ## floods and many connections, on a quiet machine; about a minute
 	@$(LAB) --binary build/slirp-forwarder $(PYTEST) -s tests/e2e/test_load.py
 
+# About half an hour.
 load: build ## test-load for longer: LOAD_SECONDS=60 of each flood, LOAD_CONNECTIONS=1000000
 	@TEST_SECONDS=3600 LOAD_SECONDS=$(or $(LOAD_SECONDS),60) LOAD_CONNECTIONS=$(or $(LOAD_CONNECTIONS),1000000) $(LAB) --binary build/slirp-forwarder $(PYTEST) -s tests/e2e/test_load.py
 
