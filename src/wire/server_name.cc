@@ -191,9 +191,9 @@ TlsAnswer tls_answer(Bytes stream) {
     const std::size_t length = load_be16(&stream[3]);
     if (length == 0) return TlsAnswer::other;
     out.bytes(take(take(drop(stream, kRecordHeader), length), out.remaining()));
+    if (out.offset() > 0 && handshake[0] != kServerHello) return TlsAnswer::other;
     stream = drop(stream, kRecordHeader + length);
   }
-  if (out.offset() > 0 && handshake[0] != kServerHello) return TlsAnswer::other;
   if (out.remaining() > 0) return TlsAnswer::more;
   const bool retry = std::ranges::equal(Bytes(handshake).last(kRetryRandom.size()), kRetryRandom);
   return retry ? TlsAnswer::hello_again : TlsAnswer::other;

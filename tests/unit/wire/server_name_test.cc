@@ -147,5 +147,16 @@ TEST(HttpHost, OthersAreToldApart) {
   EXPECT_EQ(host("GET / HTTP/1.1\r\n" + std::string(kMaxServerNameBytes, 'x')).state, State::foreign);
 }
 
+// Found by fuzzing: what came in one piece waited for the second record's header to say what the first had
+// said.
+TEST(TlsAnswer, TheFirstByteOfTheMessageTells) {
+  const Buffer stream{kTlsHandshake, 3, 3, 0, 1, 4, kTlsHandshake, 3, 3};
+  for (std::size_t size = 0; size < 6; ++size)
+    EXPECT_EQ(tls_answer(take(stream, size)), TlsAnswer::more) << size;
+  for (std::size_t size = 6; size <= stream.size(); ++size) {
+    EXPECT_EQ(tls_answer(take(stream, size)), TlsAnswer::other) << size;
+  }
+}
+
 }  // namespace
 }  // namespace sf::wire
