@@ -93,7 +93,8 @@ TEST_F(Replies, flows) {
 TEST_F(Replies, an_error_is_the_instances_reason) {
   EXPECT_EQ(unreadable(read_ports("instance 1", ask("publish", {{"port", "999:80"}}))),
             "port 999 is taken; choose another one");
-  EXPECT_THAT(unreadable(read_ports("instance 1", ask("publish", {{"port", "x"}}))), HasSubstr("the form is"));
+  EXPECT_THAT(unreadable(read_ports("instance 1", ask("publish", {{"port", "x"}}))),
+              HasSubstr("the form is"));
   EXPECT_THAT(unreadable(read_ports("instance 1", ask("nothing"))),
               HasSubstr("instance 1 refuses: bad request: unknown execute"));
   EXPECT_THAT(unreadable(read_ports("", R"({"error":{"desc":"x","reason":"a\u001b[2J\nb"}})")),
