@@ -55,7 +55,7 @@ test-e2e-asan: build-asan ## the core end-to-end tests of the sanitized build
 test-load: build ## floods and many connections, on a quiet machine; about a minute
 	@$(LAB) --binary build/slirp-forwarder $(PYTEST) -s tests/e2e/test_load.py
 
-# About half an hour.
+# About ten minutes.
 load: build ## test-load for longer: LOAD_SECONDS=60 of each flood, LOAD_CONNECTIONS=1000000
 	@TEST_SECONDS=3600 LOAD_SECONDS=$(or $(LOAD_SECONDS),60) LOAD_CONNECTIONS=$(or $(LOAD_CONNECTIONS),1000000) $(LAB) --binary build/slirp-forwarder $(PYTEST) -s tests/e2e/test_load.py
 

@@ -288,7 +288,7 @@ class Run final : public Reactor {
   std::vector<GuestSocketKind> asked_;
   LoopbackPorts ports_{
       *loop_, [this](GuestSocketKind kind, unsigned) { asked_.push_back(kind); }, 0, {}, log_};
-  const std::vector<std::uint8_t> text_ = sf::host::pattern(kBytes, std::size_t{0});
+  const std::vector<std::uint8_t> text_ = sf::host::pattern(kBytes);
   const std::string spoken_ = sf::host::noise(kBytes, 7);
   const std::vector<std::uint8_t> heard_{spoken_.begin(), spoken_.end()};  // the same, to be echoed
   UniqueFd echo_listener_;
